@@ -1,0 +1,98 @@
+"""Every error that oomdb raises on purpose; the command line turns one into one line on stderr.
+
+A message says what is wrong and what to do next. `exit_code` is the process's exit code, `slug` a stable
+name for logs and for the database.
+"""
+
+
+class OomdbError(Exception):
+    """Base of all errors that a user can read and act on."""
+
+    exit_code = 1
+    slug = "error"
+
+
+class UsageError(OomdbError):
+    """An option, argument or filter has a value that cannot be used."""
+
+    exit_code = 2
+    slug = "usage"
+
+
+class SettingsError(OomdbError):
+    """The settings file cannot be read, or says something that oomdb does not know."""
+
+    exit_code = 2
+    slug = "settings"
+
+
+class StoreError(OomdbError):
+    """The database cannot be opened, read or written."""
+
+    slug = "store"
+
+
+class QueryError(StoreError):
+    """A user's SQL was refused or failed."""
+
+    slug = "query"
+
+
+class ArtifactError(OomdbError):
+    """An artifact file cannot be written."""
+
+    slug = "artifact"
+
+
+class DetectorError(OomdbError):
+    """A detector plug-in cannot be loaded, or none is installed."""
+
+    slug = "detector"
+
+
+class KubeconfigError(OomdbError):
+    """A kubeconfig cannot be read, or a field in it is not honoured: the message names the file and the field."""
+
+    slug = "kubeconfig"
+
+
+class ClusterError(OomdbError):
+    """A cluster, or a part of it, could not be read: a gap in the coverage."""
+
+    slug = "failed"
+
+
+class ClusterUnreachable(ClusterError):
+    """No connection: name not resolved, refused, reset, or TLS failed (the message says which check)."""
+
+    slug = "unreachable"
+
+
+class ClusterTimeout(ClusterUnreachable):
+    """The server did not answer in time."""
+
+    slug = "timeout"
+
+
+class ClusterUnauthorized(ClusterError):
+    """401: the credentials are missing, wrong or expired."""
+
+    slug = "unauthorized"
+
+
+class ClusterForbidden(ClusterError):
+    """403: logged in, but not allowed; the sign to go namespace by namespace."""
+
+    slug = "forbidden"
+
+
+class ClusterNotFound(ClusterError):
+    """404: the object, or the whole API group, is not there."""
+
+    slug = "not-found"
+
+
+class ClusterAnswerError(ClusterError):
+    """The server answered, but not with what the API promises: cut, not JSON, a proxy's page, 4xx, 5xx."""
+
+    slug = "bad-answer"

@@ -1,0 +1,1 @@
+"""The history of the schema: numbered revisions, the only way to a table."""

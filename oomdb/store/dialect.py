@@ -1,0 +1,61 @@
+"""What differs between databases, in one place: instants as text on SQLite, JSON lists, checks."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ColumnElement, DateTime, Text, func
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from oomdb.timespan import to_whole_seconds
+
+_STORED = "%Y-%m-%d %H:%M:%S"
+
+
+class Instant(TypeDecorator[datetime]):
+    """A UTC instant in whole seconds: `YYYY-MM-DD HH:MM:SS` on SQLite, so that `datetime('now', '-7 days')` compares
+    exactly with it; `timestamptz` elsewhere. Values without a zone are refused.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        whole = to_whole_seconds(value)
+        return whole.strftime(_STORED) if dialect.name == "sqlite" else whole
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if dialect.name == "sqlite":
+            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        at: datetime = value
+        return at.astimezone(UTC)
+
+
+def one_of(column: str, *values: str) -> CheckConstraint:
+    """Build the check that a text column holds one of a few words."""
+    words = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({words})", name=f"{column}_known")
+
+
+def instant_shape(column: str) -> CheckConstraint:
+    """Build the check that SQLite, which would store anything, holds an instant in the one form that compares."""
+    shape = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9]"
+    check = CheckConstraint(f"{column} GLOB '{shape}'", name=f"{column}_instant")
+    return check.ddl_if(dialect="sqlite")
+
+
+def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
+    """Build 'column contains text', letter by letter: no wildcards, case counts."""
+    return func.instr(column, text) > 0
+
+
+def day_of(at: datetime) -> str:
+    """Return the UTC day of an instant, `YYYY-MM-DD`."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d")

@@ -1,0 +1,284 @@
+"""The tables, declared once; the migrations create them, and every column says what it holds."""
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from oomdb.store.dialect import Instant, instant_shape, one_of
+
+REVISION = "0001"  # the newest migration; a test holds it against the folder
+APPLICATION_ID = 0x6F6F6D64  # 'oomd' in the header of the SQLite file, so that a foreign file is refused
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _text(name: str, comment: str, *, nullable: bool = False) -> Column[str]:
+    return Column(name, Text, nullable=nullable, comment=comment)
+
+
+def _count(name: str, comment: str, *, nullable: bool = False) -> Column[int]:
+    return Column(name, Integer, nullable=nullable, comment=comment)
+
+
+def _instant(name: str, comment: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, Instant, nullable=nullable, comment=comment)
+
+
+def _run_id() -> Column[int]:
+    return Column("run_id", Integer, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, comment="the run")
+
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="number of the run, never used twice"),
+    Column("uid", Text, unique=True, nullable=False, comment="the run's name across databases"),
+    _instant("started_at", "when it began"),
+    _instant("finished_at", "when it ended; NULL while it runs or where it was killed", nullable=True),
+    _text("status", "running, complete (every cluster was read), partial (some were), aborted (none was recorded)"),
+    _text("origin", "collect, import, ingest or demo"),
+    _text("time_range", "the time range as typed, for example 1d"),
+    _count("lookback_seconds", "the time range in seconds"),
+    _text("scope", "the selection as written: 'all', or the flags that narrow it"),
+    _text("scope_hash", "hash of the scope: runs of different scope are not compared"),
+    _text("tool_version", "version of oomdb, or of the legacy format"),
+    _text("host", "name of the machine that ran it"),
+    _count("pid", "its process", nullable=True),
+    _instant("heartbeat_at", "last sign of life of a running run", nullable=True),
+    _text("arguments", "command line, passwords masked"),
+    one_of("status", "running", "complete", "partial", "aborted"),
+    one_of("origin", "collect", "import", "ingest", "demo"),
+    instant_shape("started_at"),
+    Index(None, "started_at"),
+    comment="One row per execution that adds data.",
+    sqlite_autoincrement=True,
+)
+
+run_clusters = Table(
+    "run_clusters",
+    metadata,
+    _run_id(),
+    _text("cluster", "short name of the API server"),
+    _text("context", "kubeconfig context by which it was read"),
+    _text("server", "URL of the API server"),
+    _text("skipped_by_rule", "JSON: how many namespaces each rule left out"),
+    _text("status", "complete, partial (see run_gaps), unreachable, forbidden, failed, skipped or unknown"),
+    _text("server_version", "Kubernetes version, '' where not told"),
+    _count("namespaces_scanned", "namespaces that were read; NULL where nobody counted", nullable=True),
+    _count("namespaces_skipped", "namespaces left out by a rule", nullable=True),
+    _count("namespaces_failed", "namespaces that could not be read", nullable=True),
+    _count("pods_seen", "pods in the lists; NULL where none could be listed", nullable=True),
+    _count("events_seen", "events in the lists; NULL where none could be listed", nullable=True),
+    _instant("oldest_event_at", "the oldest event seen: how far back events reached", nullable=True),
+    _count("requests", "requests sent"),
+    _count("retries", "requests sent again"),
+    _count("duration_ms", "time from the first request to the last answer, milliseconds"),
+    _text("error", "why it could not be read, '' otherwise"),
+    PrimaryKeyConstraint("run_id", "cluster"),
+    one_of("status", "complete", "partial", "unreachable", "forbidden", "failed", "skipped", "unknown"),
+    comment="Coverage: one row per cluster and run, also for the clusters that could not be read.",
+    sqlite_with_rowid=False,
+)
+
+run_counts = Table(
+    "run_counts",
+    metadata,
+    _run_id(),
+    _text("cluster", "short name of the API server"),
+    _text("type", "OOMKilled, CrashLoopBackOff, …"),
+    _count("rows", "rows of the exports: findings of one (cluster, namespace, pod, type) are one row"),
+    _count("findings", "containers of pods that showed this type"),
+    _count("new_occurrences", "kills and loops that no earlier run had seen"),
+    PrimaryKeyConstraint("run_id", "cluster", "type"),
+    comment="What each run counted, for charts; a cluster without a row was not read or showed nothing: see run_clusters.",
+    sqlite_with_rowid=False,
+)
+
+suspects = Table(
+    "suspects",
+    metadata,
+    _run_id(),
+    _text("cluster", "short name of the API server"),
+    _text("namespace", "namespace of the pod"),
+    _text("pod", "name of the pod"),
+    _text("pod_uid", "UID of the pod, '' where unknown"),
+    _text("container", "name of the container, '' where it is the whole pod"),
+    _text("class", "exit-137 (killed, not by the recorded OOM killer) or evicted-memory"),
+    _instant("at", "when it happened, NULL where unknown", nullable=True),
+    _count("exit_code", "exit code of the container", nullable=True),
+    PrimaryKeyConstraint("run_id", "cluster", "namespace", "pod", "pod_uid", "container", "class"),
+    comment="Evidence that may be a kill for memory but is no proof of one; never counted.",
+    sqlite_with_rowid=False,
+)
+
+run_gaps = Table(
+    "run_gaps",
+    metadata,
+    _run_id(),
+    _text("cluster", "short name of the API server"),
+    _text("namespace", "the namespace, '' for the whole cluster"),
+    _text("source", "what could not be read: namespaces, pods, events, artifacts"),
+    _text("status", "why, in a word: forbidden, timeout, …"),
+    _text("message", "why, in the server's words"),
+    PrimaryKeyConstraint("run_id", "cluster", "namespace", "source"),
+    comment="Coverage: what could not be looked at within a cluster.",
+    sqlite_with_rowid=False,
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    _run_id(),
+    _text("finding_key", "hash of (cluster, namespace, pod, pod_uid, container, type)"),
+    _text("cluster", "short name of the API server"),
+    _text("namespace", "namespace of the pod"),
+    _text("pod", "name of the pod"),
+    _text("pod_uid", "UID of the pod, '' where unknown"),
+    _text("container", "name of the container, '' where unknown"),
+    _text("type", "OOMKilled, CrashLoopBackOff, …"),
+    _text("workload_kind", "kind of the pod's controller, '' where unknown"),
+    _text("workload", "name of the pod's controller, '' where unknown"),
+    _text("application", "application by the pod's labels"),
+    _text("component", "component by the pod's labels"),
+    _count("occurrences", "distinct kills or loops behind this finding"),
+    _instant("first_at", "first instant of the evidence, NULL where none is known", nullable=True),
+    _instant("last_at", "last instant of the evidence, NULL where none is known", nullable=True),
+    _text("timestamps", "JSON: instants of the evidence, as the exports print them"),
+    _text("sources", "events, oc_get_pods or both, joined by ;"),
+    _text("evidence", "rules by which it was seen (terminated, waiting, backoff_gap, event), joined by ;"),
+    _count("pod_gone", "1: the pod was deleted; 0: it was listed; NULL: pods could not be listed", nullable=True),
+    Column("artifacts_from", Integer, nullable=True, comment="run that captured this pod's artifacts; NULL for none"),
+    PrimaryKeyConstraint("run_id", "finding_key"),
+    CheckConstraint("pod_gone IN (0, 1)", name="pod_gone_known"),
+    comment="In this run, this container of this pod showed this type.",
+    sqlite_with_rowid=False,
+)
+
+occurrences = Table(
+    "occurrences",
+    metadata,
+    _instant("occurred_at", "when the kill happened, or when the loop was first seen; never changes"),
+    _text("identity", "'kill:' or 'loop:' and a hash of what makes it that one; no cluster name in it"),
+    _text("cluster", "short name of the API server"),
+    _text("namespace", "namespace of the pod"),
+    _text("pod", "name of the pod"),
+    _text("pod_uid", "UID of the pod, '' where unknown"),
+    _text("container", "name of the container, '' where unknown"),
+    _text("container_id", "ID of the container that was killed, '' where unknown"),
+    _text("type", "OOMKilled, CrashLoopBackOff, …"),
+    _text("workload_kind", "kind of the pod's controller, '' where unknown"),
+    _text("workload", "name of the pod's controller, '' where unknown"),
+    _text("application", "application by the pod's labels"),
+    _text("component", "component by the pod's labels"),
+    _text("node", "node of the pod, '' where unknown"),
+    _text("image", "image of the container, '' where unknown"),
+    _text("revision", "pod-template-hash or controller-revision-hash of the pod, '' where it has none"),
+    _count("memory_limit_bytes", "memory limit at that time; NULL for none or unknown", nullable=True),
+    _count("memory_request_bytes", "memory request at that time; NULL for none or unknown", nullable=True),
+    _count("exit_code", "exit code, which is not always 137", nullable=True),
+    _text("reason", "reason of the termination, '' where unknown"),
+    _count("restart_count", "restarts of the container when it was last seen", nullable=True),
+    _text("time_quality", "exact (from the status), event (from an event) or observed (the moment of the look)"),
+    _instant("last_seen_at", "last sign of a loop; of a kill the same as occurred_at"),
+    Column("first_run_id", Integer, ForeignKey("runs.id"), nullable=False, comment="first run that saw it"),
+    Column("last_run_id", Integer, ForeignKey("runs.id"), nullable=False, comment="last run that saw it"),
+    PrimaryKeyConstraint("occurred_at", "identity"),
+    UniqueConstraint("identity"),
+    one_of("time_quality", "exact", "event", "observed"),
+    instant_shape("occurred_at"),
+    instant_shape("last_seen_at"),
+    CheckConstraint("last_seen_at >= occurred_at", name="in_order"),
+    Index(None, "last_seen_at"),
+    Index(None, "pod_uid"),
+    comment="Each kill, and each crash loop, once, however many runs saw it.",
+    sqlite_with_rowid=False,
+)
+
+daily_counts = Table(
+    "daily_counts",
+    metadata,
+    _text("workload", "name of the controller, '' where unknown"),
+    _text("day", "UTC day, YYYY-MM-DD"),
+    _text("type", "OOMKilled, CrashLoopBackOff, …"),
+    _text("cluster", "short name of the API server"),
+    _text("namespace", "namespace"),
+    _count("occurrences", "occurrences that began that day"),
+    PrimaryKeyConstraint("workload", "day", "type", "cluster", "namespace"),
+    CheckConstraint("occurrences > 0", name="counted"),
+    comment="Occurrences by day: the rollup of the table occurrences.",
+    sqlite_with_rowid=False,
+)
+
+pods = Table(
+    "pods",
+    metadata,
+    _text("pod", "name of the pod"),
+    _text("namespace", "namespace of the pod"),
+    _text("cluster", "short name of the API server"),
+    _text("workload_kind", "kind of the pod's controller, '' where unknown"),
+    _text("workload", "name of the pod's controller, '' where unknown"),
+    Column("first_run_id", Integer, ForeignKey("runs.id"), nullable=False, comment="first run with a finding of it"),
+    Column("last_run_id", Integer, ForeignKey("runs.id"), nullable=False, comment="last run with a finding of it"),
+    PrimaryKeyConstraint("pod", "namespace", "cluster"),
+    comment="Pods that ever had a finding, so that a search by a part of the name reads only the runs that can match.",
+    sqlite_with_rowid=False,
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    _run_id(),
+    _text("cluster", "short name of the API server"),
+    _text("namespace", "namespace of the pod"),
+    _text("pod", "full name of the pod (the file's name may be shortened)"),
+    _text("pod_uid", "UID of the pod, '' where unknown"),
+    _text("kind", "description or log"),
+    _text("status", "ok, empty (nothing to save), error (see message) or gone (the pod was deleted)"),
+    _text("path", "relative to the output folder, '' where nothing was written"),
+    _count("size_bytes", "size of the file"),
+    _text("sha256", "SHA-256 of the file, '' where nothing was written"),
+    _text("message", "why there is no text, '' otherwise"),
+    _instant("captured_at", "when it was read from the cluster"),
+    PrimaryKeyConstraint("run_id", "cluster", "namespace", "pod", "pod_uid", "kind"),
+    one_of("kind", "description", "log"),
+    one_of("status", "ok", "empty", "error", "gone"),
+    Index(None, "pod_uid", "run_id"),
+    comment="One description and one log per pod and capture; findings point here by artifacts_from.",
+    sqlite_with_rowid=False,
+)
+
+import_files = Table(
+    "import_files",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="number of the file"),
+    _text("sha256", "SHA-256 of the file"),
+    _instant("run_at", "time of the run that the file tells of"),
+    _text("kind", "export (written by oomdb, never imported) or import"),
+    _text("path", "where it lay"),
+    _instant("modified_at", "its time of modification"),
+    Column("run_id", Integer, ForeignKey("runs.id", ondelete="SET NULL"), nullable=True, comment="the run it became"),
+    _count("rows", "rows in it"),
+    _count("bad_rows", "rows that could not be read"),
+    UniqueConstraint("sha256", "run_at"),
+    one_of("kind", "export", "import"),
+    comment="Files that are known: imported ones, and the exports that oomdb wrote itself.",
+)
+
+TABLES = tuple(metadata.sorted_tables)
