@@ -4,10 +4,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ColumnElement, DateTime, Text, func
+from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from oomdb.timespan import to_whole_seconds
+
+__all__ = ["Instant", "contains", "day_of", "greatest", "instant_shape", "least", "one_of", "upsert"]
 
 _STORED = "%Y-%m-%d %H:%M:%S"
 
@@ -54,6 +57,16 @@ def instant_shape(column: str) -> CheckConstraint:
 def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
     """Build 'column contains text', letter by letter: no wildcards, case counts."""
     return func.instr(column, text) > 0
+
+
+def least(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:
+    """Build the smaller of two values of one row."""
+    return func.min(one, other)
+
+
+def greatest(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:
+    """Build the larger of two values of one row."""
+    return func.max(one, other)
 
 
 def day_of(at: datetime) -> str:

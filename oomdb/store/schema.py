@@ -107,7 +107,7 @@ run_counts = Table(
     _count("findings", "containers of pods that showed this type"),
     _count("new_occurrences", "kills and loops that no earlier run had seen"),
     PrimaryKeyConstraint("run_id", "cluster", "type"),
-    comment="What each run counted, for charts; a cluster without a row was not read or showed nothing: see run_clusters.",
+    comment="What each run counted, for charts; run_clusters tells a missing row from a cluster not read.",
     sqlite_with_rowid=False,
 )
 
@@ -237,7 +237,7 @@ pods = Table(
     Column("first_run_id", Integer, ForeignKey("runs.id"), nullable=False, comment="first run with a finding of it"),
     Column("last_run_id", Integer, ForeignKey("runs.id"), nullable=False, comment="last run with a finding of it"),
     PrimaryKeyConstraint("pod", "namespace", "cluster"),
-    comment="Pods that ever had a finding, so that a search by a part of the name reads only the runs that can match.",
+    comment="Pods that ever had a finding: a search by a part of the name reads only the runs that can match.",
     sqlite_with_rowid=False,
 )
 

@@ -266,7 +266,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["first_run_id"], ["runs.id"], name=op.f("fk_pods_first_run_id")),
         sa.ForeignKeyConstraint(["last_run_id"], ["runs.id"], name=op.f("fk_pods_last_run_id")),
         sa.PrimaryKeyConstraint("pod", "namespace", "cluster", name=op.f("pk_pods")),
-        comment="Pods that ever had a finding, so that a search by a part of the name reads only the runs that can match.",
+        comment="Pods that ever had a finding: a search by a part of the name reads only the runs that can match.",
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -335,7 +335,7 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_run_counts_run_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "cluster", "type", name=op.f("pk_run_counts")),
-        comment="What each run counted, for charts; a cluster without a row was not read or showed nothing: see run_clusters.",
+        comment="What each run counted, for charts; run_clusters tells a missing row from a cluster not read.",
         sqlite_with_rowid=False,
     )
     op.create_table(

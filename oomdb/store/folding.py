@@ -1,0 +1,231 @@
+"""Which sightings are the same kill or the same loop: within one scan, and with what is stored already.
+
+Pure: reads findings and stored occurrences, returns what to insert and what to update.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from oomdb.model import Finding, Sighting, TimeQuality
+from oomdb.timespan import to_whole_seconds
+
+# An add-on's OOM event follows the kill by the back-off of the restart, at most five minutes, and some seconds
+EVENT_AFTER_KILL = timedelta(minutes=6)
+# A live loop restarts at least every 15 minutes: back-off of at most 5 (k/k pkg/kubelet MaxContainerBackOff), reset by
+# 10 minutes of health; 20 leaves room for the look
+LONGEST_PAUSE_OF_A_LOOP = timedelta(minutes=20)
+
+ContainerKey = tuple[str, str]  # (pod UID or what stands for it, container)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occurrence:
+    """One kill or one loop: as stored, or as it shall be stored."""
+
+    identity: str
+    type: str
+    occurred_at: datetime
+    last_seen_at: datetime
+    time_quality: TimeQuality
+    container_id: str = ""
+    exit_code: int | None = None
+    reason: str = ""
+    restart_count: int | None = None
+    first_run_id: int | None = None  # None: not stored yet
+
+    @property
+    def is_loop(self) -> bool:
+        """Tell a loop, which lasts, from a kill."""
+        return self.identity.startswith("loop:")
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedFinding:
+    """A finding with the occurrences behind it: those that are new, and those that an earlier look had stored."""
+
+    finding: Finding
+    new: tuple[Occurrence, ...]
+    known: tuple[Occurrence, ...]  # as they shall be stored from now on
+    instants: tuple[datetime, ...]  # of the evidence, each once, in order
+
+
+def pod_key(cluster: str, finding: Finding) -> str:
+    """Return the pod's UID, or what stands for it where only its name is known."""
+    return finding.pod_uid or f"{cluster}/{finding.namespace}/{finding.pod}"
+
+
+def finding_key(cluster: str, finding: Finding) -> str:
+    """Return what makes a finding that one within a run: a hash of where it is and what type it has."""
+    return _hash(cluster, finding.namespace, finding.pod, finding.pod_uid, finding.container, finding.type)[:24]
+
+
+def fold(
+    cluster: str, findings: Iterable[Finding], stored: Mapping[ContainerKey, Sequence[Occurrence]], *, seen_at: datetime
+) -> list[FoldedFinding]:
+    """Fold the sightings of one scan with each other and with the stored occurrences of the same containers.
+
+    Args:
+        cluster: its name; it stands in an identity only where a pod has no UID.
+        findings: of one scan; one per (pod, container, type).
+        stored: by `(pod_key, container)`.
+        seen_at: the moment of the scan, until which a loop that waits now has lasted.
+    """
+    folded = []
+    for finding in findings:
+        key = (pod_key(cluster, finding), finding.container)
+        of_type = [occurrence for occurrence in stored.get(key, ()) if occurrence.type == finding.type]
+        kills = [sighting for sighting in finding.sightings if not sighting.is_loop]
+        loops = [sighting for sighting in finding.sightings if sighting.is_loop]
+        new: list[Occurrence] = []
+        known: dict[str, Occurrence] = {}
+        instants: set[datetime] = set()
+        _fold_kills(key, kills, [it for it in of_type if not it.is_loop], new, known, instants)
+        if loops:
+            _fold_loop(key, loops, [it for it in of_type if it.is_loop], new, known, seen_at)
+            instants.update(to_whole_seconds(sighting.at) for sighting in loops)
+        folded.append(FoldedFinding(finding, tuple(new), tuple(known.values()), tuple(sorted(instants))))
+    return folded
+
+
+def _fold_kills(
+    key: ContainerKey,
+    sightings: Sequence[Sighting],
+    stored: Sequence[Occurrence],
+    new: list[Occurrence],
+    known: dict[str, Occurrence],
+    instants: set[datetime],
+) -> None:
+    # what the status says comes first, so that an event of the same scan finds the kill that it tells of
+    for sighting in sorted(sightings, key=lambda it: (it.evidence == "event", it.at)):
+        by_event = sighting.evidence == "event"
+        kill = _build_kill(key, sighting)
+        everything = [*new, *known.values(), *(it for it in stored if it.identity not in known)]
+        same = _find_identical(kill, everything)
+        if same is None:
+            same = _find_kill_of_event(sighting, everything) if by_event else _find_event_of_kill(kill, everything)
+        if same is None:
+            new.append(kill)
+            instants.add(kill.occurred_at)
+            continue
+        instants.add(same.occurred_at)
+        if same not in new:
+            known[same.identity] = same if by_event else _with_facts_of(same, kill)
+
+
+def _build_kill(key: ContainerKey, sighting: Sighting) -> Occurrence:
+    at = to_whole_seconds(sighting.at)
+    # one kill has one container ID; where it is missing, its instant stands for it
+    distinct = sighting.container_id or (sighting.first_event_at or sighting.at).isoformat(timespec="seconds")
+    return Occurrence(
+        identity="kill:" + _hash(*key, sighting.type, sighting.evidence, distinct),
+        type=sighting.type,
+        occurred_at=at,
+        last_seen_at=at,
+        time_quality=sighting.time_quality,
+        # the ID in an event is of the container started after the kill
+        container_id="" if sighting.evidence == "event" else sighting.container_id,
+        exit_code=sighting.exit_code,
+        reason=sighting.reason or "",
+        restart_count=sighting.restart_count,
+    )
+
+
+def _find_identical(kill: Occurrence, among: Iterable[Occurrence]) -> Occurrence | None:
+    for other in among:
+        if other.identity == kill.identity or (kill.container_id and other.container_id == kill.container_id):
+            return other
+    return None
+
+
+def _find_kill_of_event(sighting: Sighting, among: Iterable[Occurrence]) -> Occurrence | None:
+    sent = to_whole_seconds(sighting.first_event_at or sighting.at)
+    before = [
+        kill
+        for kill in among
+        if not kill.is_loop and kill.time_quality != "event" and sent - EVENT_AFTER_KILL <= kill.occurred_at <= sent
+    ]
+    return max(before, key=lambda kill: kill.occurred_at, default=None)
+
+
+def _find_event_of_kill(kill: Occurrence, among: Iterable[Occurrence]) -> Occurrence | None:
+    """Find a kill that only an event had told of so far, where the status shows it now."""
+    after = [
+        other
+        for other in among
+        if other.time_quality == "event"
+        and not other.container_id
+        and kill.occurred_at <= other.occurred_at <= kill.occurred_at + EVENT_AFTER_KILL
+    ]
+    return min(after, key=lambda other: other.occurred_at, default=None)
+
+
+def _with_facts_of(stored: Occurrence, kill: Occurrence) -> Occurrence:
+    return replace(
+        stored,
+        container_id=kill.container_id or stored.container_id,
+        exit_code=stored.exit_code if kill.exit_code is None else kill.exit_code,
+        reason=kill.reason or stored.reason,
+        restart_count=_highest(stored.restart_count, kill.restart_count),
+    )
+
+
+def _fold_loop(
+    key: ContainerKey,
+    sightings: Sequence[Sighting],
+    stored: Sequence[Occurrence],
+    new: list[Occurrence],
+    known: dict[str, Occurrence],
+    seen_at: datetime,
+) -> None:
+    """Fold the sightings of one container in one scan, which are one loop; the status beats an event."""
+    best = min(sightings, key=lambda it: (it.evidence == "event", not it.in_progress, it.at))
+    # a look in the past (a moved clock) must not end before it begins
+    ends = [max(it.at, seen_at) if it.in_progress else it.at for it in sightings]
+    last_seen = to_whole_seconds(max(ends))
+    began = to_whole_seconds(min(it.first_event_at or it.at for it in sightings))
+    restarts = max((it.restart_count for it in sightings if it.restart_count is not None), default=None)
+    latest = max(stored, key=lambda it: it.last_seen_at, default=None)
+    at = to_whole_seconds(best.at)
+    if latest is not None and _continues(latest, at=at, began=began, last_seen=last_seen, restarts=restarts):
+        known[latest.identity] = replace(
+            latest,
+            last_seen_at=max(latest.last_seen_at, last_seen),
+            restart_count=_highest(latest.restart_count, restarts),
+            exit_code=latest.exit_code if best.exit_code is None else best.exit_code,
+            reason=best.reason or latest.reason,
+        )
+        return
+    new.append(
+        Occurrence(
+            identity="loop:" + _hash(*key, best.type, at.isoformat()),
+            type=best.type,
+            occurred_at=at,
+            last_seen_at=max(at, last_seen),
+            time_quality=best.time_quality,
+            container_id=best.container_id,
+            exit_code=best.exit_code,
+            reason=best.reason or "",
+            restart_count=restarts,
+        )
+    )
+
+
+def _continues(loop: Occurrence, *, at: datetime, began: datetime, last_seen: datetime, restarts: int | None) -> bool:
+    if at <= loop.last_seen_at:
+        return True  # nothing has stopped since the loop was last seen: old evidence, still to be read
+    if restarts is None or loop.restart_count is None:
+        return began <= loop.last_seen_at + LONGEST_PAUSE_OF_A_LOOP
+    pauses = (last_seen - loop.last_seen_at) // LONGEST_PAUSE_OF_A_LOOP
+    return restarts - loop.restart_count >= pauses
+
+
+def _highest(one: int | None, other: int | None) -> int | None:
+    return max((it for it in (one, other) if it is not None), default=None)
+
+
+def _hash(*parts: str) -> str:
+    # the length before each part: no two lists of parts give one text, whatever stands in them
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

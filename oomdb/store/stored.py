@@ -1,0 +1,116 @@
+"""What the store knows of a scan's pods already: their occurrences, and the last capture of their artifacts."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, and_, or_, select
+
+from oomdb.model import Finding
+from oomdb.store.database import Store
+from oomdb.store.folding import ContainerKey, FoldedFinding, Occurrence, fold, pod_key
+from oomdb.store.schema import artifacts, occurrences
+
+_CHUNK = 500  # values in one IN (…): far below SQLite's limit of 32,766
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """The run that captured a pod's artifacts last, and when."""
+
+    run_id: int
+    captured_at: datetime
+
+
+def list_uncaptured(store: Store, cluster: str, scanned: Sequence[Finding], *, seen_at: datetime) -> set[str]:
+    """Return the keys (`pod_key`) of the pods whose description and log shall be captured.
+
+    A pod is captured where it never was, and again only where an occurrence is new or later than the last capture.
+    """
+    with store.reading() as conn:
+        folded = fold_with_stored(conn, cluster, scanned, seen_at)
+        captures = read_captures(conn, cluster, scanned)
+    wanted = set()
+    for item in folded:
+        key = pod_key(cluster, item.finding)
+        last = captures.get(key)
+        if last is None or item.new or any(it.occurred_at > last.captured_at for it in item.known):
+            wanted.add(key)
+    return wanted
+
+
+def fold_with_stored(
+    conn: Connection, cluster: str, scanned: Sequence[Finding], seen_at: datetime
+) -> list[FoldedFinding]:
+    """Fold a scan's findings with the occurrences that are stored of their containers."""
+    return fold(cluster, scanned, _read_stored(conn, cluster, scanned), seen_at=seen_at)
+
+
+def _read_stored(
+    conn: Connection, cluster: str, scanned: Sequence[Finding]
+) -> Mapping[ContainerKey, Sequence[Occurrence]]:
+    stored: dict[ContainerKey, list[Occurrence]] = defaultdict(list)
+    if not scanned:
+        return stored
+    # a kill is only compared with kills of its time; a loop with the container's last one, whenever that was
+    earliest = min(sighting.at for finding in scanned for sighting in finding.sightings) - timedelta(hours=1)
+    table = occurrences.c
+    recent = or_(table.identity.startswith("loop:"), table.occurred_at >= earliest)
+    columns = select(occurrences).where(recent)
+    for uids in _chunks({finding.pod_uid for finding in scanned if finding.pod_uid}):
+        for row in conn.execute(columns.where(table.pod_uid.in_(uids))):
+            stored[row.pod_uid, row.container].append(_occurrence_of(row))
+    for finding in scanned:
+        if not finding.pod_uid:
+            named = and_(
+                table.pod_uid == "",
+                table.cluster == cluster,
+                table.namespace == finding.namespace,
+                table.pod == finding.pod,
+                table.container == finding.container,
+                table.type == finding.type,
+            )
+            key = (pod_key(cluster, finding), finding.container)
+            stored[key].extend(_occurrence_of(row) for row in conn.execute(columns.where(named)))
+    return stored
+
+
+def _occurrence_of(row: Any) -> Occurrence:
+    return Occurrence(
+        identity=row.identity,
+        type=row.type,
+        occurred_at=row.occurred_at,
+        last_seen_at=row.last_seen_at,
+        time_quality=row.time_quality,
+        container_id=row.container_id,
+        exit_code=row.exit_code,
+        reason=row.reason,
+        restart_count=row.restart_count,
+        first_run_id=row.first_run_id,
+    )
+
+
+def read_captures(conn: Connection, cluster: str, scanned: Sequence[Finding]) -> dict[str, Capture]:
+    """Return the last capture of each pod; one that failed does not count, so that the next run tries again."""
+    captures: dict[str, Capture] = {}
+    table = artifacts.c
+    names = {(finding.namespace, finding.pod, finding.pod_uid): pod_key(cluster, finding) for finding in scanned}
+    for uids in _chunks({finding.pod_uid for finding in scanned}):
+        rows = conn.execute(
+            select(table.namespace, table.pod, table.pod_uid, table.run_id, table.captured_at)
+            .where(table.pod_uid.in_(uids), table.cluster == cluster, table.kind == "description")
+            .where(table.status != "error")
+            .order_by(table.captured_at, table.run_id)
+        )
+        for row in rows:
+            if key := names.get((row.namespace, row.pod, row.pod_uid)):
+                captures[key] = Capture(row.run_id, row.captured_at)
+    return captures
+
+
+def _chunks(values: Iterable[str]) -> Iterable[list[str]]:
+    ordered = sorted(values)
+    for start in range(0, len(ordered), _CHUNK):
+        yield ordered[start : start + _CHUNK]

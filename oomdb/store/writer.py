@@ -1,0 +1,292 @@
+"""Recording one cluster's part of a run, in one transaction."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, insert, select, update
+
+from oomdb.errors import StoreError
+from oomdb.model import ClusterScan, Finding
+from oomdb.store.database import Store
+from oomdb.store.dialect import day_of, greatest, least, upsert
+from oomdb.store.folding import FoldedFinding, Occurrence, finding_key, pod_key
+from oomdb.store.schema import (
+    artifacts,
+    daily_counts,
+    findings,
+    occurrences,
+    pods,
+    run_clusters,
+    run_counts,
+    run_gaps,
+    runs,
+    suspects,
+)
+from oomdb.store.stored import fold_with_stored, read_captures
+from oomdb.timespan import format_instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedScan:
+    """What recording one cluster's scan came to."""
+
+    findings: int
+    new_occurrences: int
+
+
+def record_scan(store: Store, run_id: int, scan: ClusterScan, *, seen_at: datetime) -> RecordedScan:
+    """Record one cluster's part of a run in one transaction; recording it again replaces it.
+
+    Raises:
+        StoreError: if the run is not running any more, or the database cannot be written.
+    """
+    with store.writing() as conn:
+        run = conn.execute(select(runs.c.status, runs.c.started_at).where(runs.c.id == run_id)).one_or_none()
+        if run is None or run.status != "running":
+            raise StoreError(f"Run {run_id} is closed already (as {run.status if run else 'deleted'}); nothing stored.")
+        for table in (artifacts, findings, suspects, run_gaps, run_counts, run_clusters):
+            conn.execute(delete(table).where(table.c.run_id == run_id, table.c.cluster == scan.cluster))
+        folded = fold_with_stored(conn, scan.cluster, scan.findings, seen_at)
+        _write_artifacts(conn, run_id, scan)
+        _write_findings(conn, run_id, scan.cluster, folded)
+        _write_occurrences(conn, run_id, scan.cluster, folded)
+        _write_pods(conn, run_id, scan)
+        _write_suspects_and_gaps(conn, run_id, scan)
+        counts = _write_counts(conn, run_id, scan.cluster, folded)
+        # last: the row that says the cluster is done
+        conn.execute(insert(run_clusters).values(_cluster_row(run_id, scan)))
+    return counts
+
+
+def _write_artifacts(conn: Connection, run_id: int, scan: ClusterScan) -> None:
+    rows = [
+        {
+            "run_id": run_id,
+            "cluster": scan.cluster,
+            "namespace": artifact.namespace,
+            "pod": artifact.pod,
+            "pod_uid": artifact.pod_uid,
+            "kind": artifact.kind,
+            "status": artifact.status,
+            "path": artifact.path,
+            "size_bytes": artifact.size_bytes,
+            "sha256": artifact.sha256,
+            "message": artifact.message,
+            "captured_at": artifact.captured_at,
+        }
+        for artifact in scan.artifacts
+    ]
+    _insert_sorted(conn, artifacts, rows)
+
+
+def _write_findings(conn: Connection, run_id: int, cluster: str, folded: Sequence[FoldedFinding]) -> None:
+    captures = read_captures(conn, cluster, [item.finding for item in folded])
+    rows = []
+    for item in folded:
+        finding = item.finding
+        capture = captures.get(pod_key(cluster, finding))
+        rows.append(
+            {
+                "run_id": run_id,
+                "finding_key": finding_key(cluster, finding),
+                **_place(cluster, finding),
+                "container": finding.container,
+                "type": finding.type,
+                "occurrences": len(item.new) + len(item.known),
+                "first_at": item.instants[0] if item.instants else None,
+                "last_at": item.instants[-1] if item.instants else None,
+                "timestamps": json.dumps([format_instant(at) for at in item.instants], separators=(",", ":")),
+                "sources": ";".join(sorted({sighting.source for sighting in finding.sightings})),
+                "evidence": ";".join(sorted({sighting.evidence for sighting in finding.sightings})),
+                "pod_gone": None if finding.pod_gone is None else int(finding.pod_gone),
+                "artifacts_from": capture.run_id if capture else None,
+            }
+        )
+    _insert_sorted(conn, findings, rows)
+
+
+def _place(cluster: str, finding: Finding) -> dict[str, str]:
+    return {
+        "cluster": cluster,
+        "namespace": finding.namespace,
+        "pod": finding.pod,
+        "pod_uid": finding.pod_uid,
+        "workload_kind": finding.workload.kind,
+        "workload": finding.workload.name,
+        "application": finding.application,
+        "component": finding.component,
+    }
+
+
+def _write_occurrences(conn: Connection, run_id: int, cluster: str, folded: Sequence[FoldedFinding]) -> None:
+    begun: list[dict[str, Any]] = []
+    days: dict[tuple[str, str, str, str, str], int] = defaultdict(int)
+    for item in folded:
+        finding = item.finding
+        for occurrence in item.new:
+            begun.append(_occurrence_row(run_id, cluster, finding, occurrence))
+            day = day_of(occurrence.occurred_at)
+            days[finding.workload.name, day, finding.type, cluster, finding.namespace] += 1
+        for occurrence in item.known:
+            conn.execute(
+                update(occurrences)
+                .where(occurrences.c.identity == occurrence.identity)
+                .values(
+                    last_seen_at=occurrence.last_seen_at,
+                    container_id=occurrence.container_id,
+                    exit_code=occurrence.exit_code,
+                    reason=occurrence.reason,
+                    restart_count=occurrence.restart_count,
+                    last_run_id=run_id,
+                )
+            )
+    _insert_sorted(conn, occurrences, begun)
+    if days:
+        statement = upsert(daily_counts)
+        conn.execute(
+            statement.on_conflict_do_update(
+                index_elements=list(daily_counts.primary_key),
+                set_={"occurrences": daily_counts.c.occurrences + statement.excluded.occurrences},
+            ),
+            [
+                dict(zip(("workload", "day", "type", "cluster", "namespace"), key, strict=True), occurrences=count)
+                for key, count in sorted(days.items())
+            ],
+        )
+
+
+def _occurrence_row(run_id: int, cluster: str, finding: Finding, occurrence: Occurrence) -> dict[str, Any]:
+    return {
+        "occurred_at": occurrence.occurred_at,
+        "identity": occurrence.identity,
+        **_place(cluster, finding),
+        "container": finding.container,
+        "container_id": occurrence.container_id,
+        "type": finding.type,
+        "node": finding.node,
+        "image": finding.image,
+        "revision": finding.revision,
+        "memory_limit_bytes": finding.memory_limit_bytes,
+        "memory_request_bytes": finding.memory_request_bytes,
+        "exit_code": occurrence.exit_code,
+        "reason": occurrence.reason,
+        "restart_count": occurrence.restart_count,
+        "time_quality": occurrence.time_quality,
+        "last_seen_at": occurrence.last_seen_at,
+        "first_run_id": run_id,
+        "last_run_id": run_id,
+    }
+
+
+def _write_pods(conn: Connection, run_id: int, scan: ClusterScan) -> None:
+    rows = {
+        (finding.pod, finding.namespace): {
+            "pod": finding.pod,
+            "namespace": finding.namespace,
+            "cluster": scan.cluster,
+            "workload_kind": finding.workload.kind,
+            "workload": finding.workload.name,
+            "first_run_id": run_id,
+            "last_run_id": run_id,
+        }
+        for finding in scan.findings
+    }
+    if rows:
+        statement = upsert(pods)
+        conn.execute(
+            statement.on_conflict_do_update(
+                index_elements=list(pods.primary_key),
+                set_={
+                    "first_run_id": least(pods.c.first_run_id, statement.excluded.first_run_id),
+                    "last_run_id": greatest(pods.c.last_run_id, statement.excluded.last_run_id),
+                },
+            ),
+            [rows[key] for key in sorted(rows)],
+        )
+
+
+def _write_suspects_and_gaps(conn: Connection, run_id: int, scan: ClusterScan) -> None:
+    suspected = {
+        (it.namespace, it.pod, it.pod_uid, it.container, it.suspect_class): {
+            "run_id": run_id,
+            "cluster": scan.cluster,
+            "namespace": it.namespace,
+            "pod": it.pod,
+            "pod_uid": it.pod_uid,
+            "container": it.container,
+            "class": it.suspect_class,
+            "at": it.at,
+            "exit_code": it.exit_code,
+        }
+        for it in scan.suspects
+    }
+    _insert_sorted(conn, suspects, list(suspected.values()))
+    gaps = {
+        (gap.namespace, gap.source): {
+            "run_id": run_id,
+            "cluster": scan.cluster,
+            "namespace": gap.namespace,
+            "source": gap.source,
+            "status": gap.status,
+            "message": gap.message,
+        }
+        for gap in scan.gaps
+    }
+    _insert_sorted(conn, run_gaps, list(gaps.values()))
+
+
+def _write_counts(conn: Connection, run_id: int, cluster: str, folded: Sequence[FoldedFinding]) -> RecordedScan:
+    by_type: dict[str, list[FoldedFinding]] = defaultdict(list)
+    for item in folded:
+        by_type[item.finding.type].append(item)
+
+    def count_new(items: Sequence[FoldedFinding]) -> int:
+        # recorded a second time, what this run had begun is known by now, and new all the same
+        return sum(len(item.new) + sum(it.first_run_id == run_id for it in item.known) for item in items)
+
+    rows = [
+        {
+            "run_id": run_id,
+            "cluster": cluster,
+            "type": type_,
+            "rows": len({(item.finding.namespace, item.finding.pod) for item in items}),
+            "findings": len(items),
+            "new_occurrences": count_new(items),
+        }
+        for type_, items in by_type.items()
+    ]
+    _insert_sorted(conn, run_counts, rows)
+    return RecordedScan(findings=len(folded), new_occurrences=count_new(folded))
+
+
+def _cluster_row(run_id: int, scan: ClusterScan) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "cluster": scan.cluster,
+        "context": scan.context,
+        "server": scan.server,
+        "skipped_by_rule": json.dumps(dict(sorted(scan.skipped_by_rule.items())), ensure_ascii=False),
+        "status": scan.status,
+        "server_version": scan.server_version,
+        "namespaces_scanned": scan.namespaces_scanned,
+        "namespaces_skipped": scan.namespaces_skipped,
+        "namespaces_failed": scan.namespaces_failed,
+        "pods_seen": scan.pods_seen,
+        "events_seen": scan.events_seen,
+        "oldest_event_at": scan.oldest_event_at,
+        "requests": scan.requests,
+        "retries": scan.retries,
+        "duration_ms": scan.duration_ms,
+        "error": scan.error,
+    }
+
+
+def _insert_sorted(conn: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return  # an empty list given to insert() writes a row of defaults
+    key = [column.name for column in table.primary_key]
+    conn.execute(insert(table), sorted(rows, key=lambda row: [row[name] for name in key]))
