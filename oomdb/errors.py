@@ -4,6 +4,8 @@ A message says what is wrong and what to do next. `exit_code` is the process's e
 name for logs and for the database.
 """
 
+from collections.abc import Iterable
+
 
 class OomdbError(Exception):
     """Base of all errors that a user can read and act on."""
@@ -96,3 +98,12 @@ class ClusterAnswerError(ClusterError):
     """The server answered, but not with what the API promises: cut, not JSON, a proxy's page, 4xx, 5xx."""
 
     slug = "bad-answer"
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return the end of a message about an unknown word: the nearest known one, and all of them."""
+    from difflib import get_close_matches  # only a mistake pays for its import
+
+    words = sorted(known)
+    nearest = get_close_matches(word, words, n=1)
+    return (f"did you mean {nearest[0]!r}? " if nearest else "") + f"Known: {', '.join(words) or 'none'}."

@@ -8,7 +8,7 @@ its own beyond reading itself.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -16,6 +16,9 @@ OOM_KILLED = "OOMKilled"
 CRASH_LOOP_BACK_OFF = "CrashLoopBackOff"
 
 # --- what the API shows ---------------------------------------------------------------------------------------------
+
+
+ApiInstant = Annotated[datetime, msgspec.Meta(tz=True)]  # one without a zone is refused: it would be a guess
 
 
 class _ApiStruct(msgspec.Struct, frozen=True, rename="camel", gc=False):
@@ -41,14 +44,14 @@ class Waiting(_ApiStruct, frozen=True):
 
 
 class Running(_ApiStruct, frozen=True):
-    started_at: datetime | None = None
+    started_at: ApiInstant | None = None
 
 
 class Terminated(_ApiStruct, frozen=True):
     reason: str | None = None
     exit_code: int | None = None
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    started_at: ApiInstant | None = None
+    finished_at: ApiInstant | None = None
     container_id: str | None = msgspec.field(name="containerID", default=None)
 
 
@@ -83,7 +86,7 @@ class PodStatus(_ApiStruct, frozen=True):
     phase: str | None = None
     reason: str | None = None
     message: str | None = None
-    start_time: datetime | None = None
+    start_time: ApiInstant | None = None
     container_statuses: tuple[ContainerStatus, ...] | None = None
     init_container_statuses: tuple[ContainerStatus, ...] | None = None
     ephemeral_container_statuses: tuple[ContainerStatus, ...] | None = None
@@ -118,13 +121,13 @@ class InvolvedObject(_ApiStruct, frozen=True):
 
 class EventSeries(_ApiStruct, frozen=True):
     count: int | None = None
-    last_observed_time: datetime | None = None
+    last_observed_time: ApiInstant | None = None
 
 
 class EventMetadata(_ApiStruct, frozen=True):
     name: str = ""
     namespace: str = ""
-    creation_timestamp: datetime | None = None
+    creation_timestamp: ApiInstant | None = None
 
 
 class Event(_ApiStruct, frozen=True):
@@ -136,9 +139,9 @@ class Event(_ApiStruct, frozen=True):
     message: str | None = None
     type: str | None = None
     count: int | None = None
-    first_timestamp: datetime | None = None
-    last_timestamp: datetime | None = None
-    event_time: datetime | None = None
+    first_timestamp: ApiInstant | None = None
+    last_timestamp: ApiInstant | None = None
+    event_time: ApiInstant | None = None
     series: EventSeries | None = None
 
     def last_at(self) -> datetime | None:
@@ -196,7 +199,7 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadRef:
-    """The controller of a pod: `Deployment` `checkout`; both empty where unknown."""
+    """The controller of a pod: `Deployment` `checkout`; the kind is empty where the name is a guess by the pod's."""
 
     kind: str = ""
     name: str = ""

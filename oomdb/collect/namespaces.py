@@ -11,6 +11,7 @@ from oomdb.errors import SettingsError, UsageError
 INCLUDE_RULE = "--include-ns"
 EXCLUDE_RULE = "--exclude-ns"
 
+_SHOWN_LENGTH = 80  # of a wrong expression in a message: enough to recognise it
 _UUID_GLOB = "-".join("[0-9a-f]" * digits for digits in (8, 4, 4, 4, 12))
 
 
@@ -134,6 +135,10 @@ def _compile(option: str, expression: str) -> re.Pattern[str]:
             return re.compile(expression)
     except (re.error, OverflowError, RecursionError) as err:
         raise UsageError(
-            f"{option}: {expression!r} is not a regular expression ({err}); "
+            f"{option}: {_shorten(expression)!r} is not a regular expression ({err}); "
             "expressions are separated by commas, and a special character is taken literally after a backslash."
         ) from err
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"

@@ -24,8 +24,8 @@ class Window:
 class Observation:
     """A sighting, perhaps a conditional one.
 
-    `unless_node_stopped`: withdrawn after the last page of pods if the whole pod or the whole node stopped in the
-    same minute (a reboot looks like the end of a crash loop).
+    `unless_node_stopped`: withdrawn after the last page of pods if the whole node stopped in the same minute (a
+    reboot looks like the end of a crash loop).
     """
 
     sighting: Sighting

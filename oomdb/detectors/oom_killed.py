@@ -106,9 +106,8 @@ def _find_eviction(pod: Pod | None, events: Sequence[Event], window: Window) -> 
     stopped_at = _find_last_stop(evicted) if evicted is not None else None
     at = stopped_at or max((sent_at for event in told if (sent_at := event.last_at())), default=None)
     # Evicted pods stay for weeks, so one without any time is recent only where it began recently; events are young.
-    started_at = evicted.status.start_time if evicted is not None and not told else window.until
-    dated_at = at or started_at
-    if dated_at is None or not window.holds(dated_at):
+    recent_at = at or (window.until if told or evicted is None else evicted.status.start_time)
+    if recent_at is None or not window.holds(recent_at):
         return None
     return Suspect(
         namespace=pod.metadata.namespace if pod is not None else told[0].involved_object.namespace,

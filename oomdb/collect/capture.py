@@ -1,0 +1,155 @@
+"""Capturing artifacts: one description and one log for each pod that has something new to show."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from oomdb.artifacts.describe import describe_pod
+from oomdb.artifacts.local import ArtifactFolder
+from oomdb.artifacts.logs import LogPart, plan_log_requests, render_log
+from oomdb.collect.findings import PodRef
+from oomdb.collect.threads import run_in_threads
+from oomdb.errors import ArtifactError, ClusterError, ClusterNotFound, ClusterUnreachable
+from oomdb.kube.client import ClusterClient
+from oomdb.model import Artifact, ArtifactKind, ArtifactStatus, Finding, Gap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureRequest:
+    """Where artifacts go and how much of a log is taken; `workers` pods are captured at a time."""
+
+    folder: ArtifactFolder
+    log_tail_lines: int | None
+    log_limit_bytes: int
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """The artifacts of a scan, and a gap where capturing had to stop."""
+
+    artifacts: tuple[Artifact, ...]
+    gaps: tuple[Gap, ...]
+
+
+def capture_artifacts(
+    client: ClusterClient,
+    cluster: str,
+    findings: Iterable[Finding],
+    request: CaptureRequest,
+    *,
+    clock: Callable[[], datetime],
+) -> Captured:
+    """Read and save the description and log of the findings' pods; a finding stays whatever happens here.
+
+    When the server or the disk stops answering, the rest is left out, and a gap says so: the next run tries again.
+    """
+    containers: dict[PodRef, list[str]] = {}
+    for finding in findings:
+        ref = PodRef(finding.namespace, finding.pod, finding.pod_uid)
+        containers.setdefault(ref, []).append(finding.container)
+    capture = _Capture(client, cluster, request, clock)
+    artifacts: list[Artifact] = []
+    try:
+        for _, saved in run_in_threads(capture.pod, containers.items(), workers=request.workers):
+            artifacts.extend(saved)
+    except (ArtifactError, ClusterUnreachable) as err:
+        done = len(artifacts) // 2
+        told = f"{err} ({done} of {len(containers)} pods were captured)"
+        return Captured(tuple(artifacts), (Gap(namespace="", source="artifacts", status=err.slug, message=told),))
+    return Captured(tuple(artifacts), ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Capture:
+    client: ClusterClient
+    cluster: str
+    request: CaptureRequest
+    clock: Callable[[], datetime]
+
+    def pod(self, task: tuple[PodRef, Sequence[str]]) -> tuple[Artifact, ...]:
+        """Capture one pod; the pair of artifacts says `gone` or `error` where there was nothing to save."""
+        ref, containers = task
+        at = self.clock()
+        try:
+            manifest = self.client.get_pod(ref.namespace, ref.name)
+        except ClusterNotFound:
+            return self._pair(ref, at, "gone", "the pod was deleted before it could be read")
+        except ClusterUnreachable:
+            raise
+        except ClusterError as err:
+            return self._pair(ref, at, "error", str(err))
+        if ref.uid and _uid_of(manifest) != ref.uid:
+            return self._pair(ref, at, "gone", "the pod was deleted; another one bears its name now")
+        return self._description(ref, manifest, at), self._log(ref, manifest, containers, at)
+
+    def _description(self, ref: PodRef, manifest: Mapping[str, Any], at: datetime) -> Artifact:
+        try:
+            events, note = self.client.list_pod_events(ref.namespace, ref.name, ref.uid), ""
+        except ClusterUnreachable:
+            raise
+        except ClusterError as err:
+            events, note = [], f"without events: {err}"
+        text = describe_pod(manifest, events, now=at)
+        return self._save(ref, at, "description", "ok", text.encode("utf-8", "surrogateescape"), note)
+
+    def _log(self, ref: PodRef, manifest: Mapping[str, Any], failed: Sequence[str], at: datetime) -> Artifact:
+        parts = [self._log_part(ref, *wanted) for wanted in plan_log_requests(manifest, failed)]
+        errors = [part.error for part in parts if part.error]
+        status: ArtifactStatus = "ok" if any(part.content for part in parts) else "error" if errors else "empty"
+        return self._save(ref, at, "log", status, render_log(parts), errors[0] if status == "error" else "")
+
+    def _log_part(self, ref: PodRef, container: str, previous: bool) -> LogPart:
+        limit = self.request.log_limit_bytes
+        try:
+            content = self.client.read_log(
+                ref.namespace,
+                ref.name,
+                container,
+                previous=previous,
+                tail_lines=self.request.log_tail_lines,
+                limit_bytes=limit,
+            )
+        except ClusterUnreachable:
+            raise
+        except ClusterError as err:
+            return LogPart(container=container, previous=previous, content=b"", error=str(err), cut=False)
+        return LogPart(container=container, previous=previous, content=content, error="", cut=len(content) >= limit)
+
+    def _save(
+        self, ref: PodRef, at: datetime, kind: ArtifactKind, status: ArtifactStatus, content: bytes, message: str
+    ) -> Artifact:
+        written = self.request.folder.write(self.cluster, ref.namespace, ref.name, at, kind, content)
+        return Artifact(
+            namespace=ref.namespace,
+            pod=ref.name,
+            pod_uid=ref.uid,
+            kind=kind,
+            status=status,
+            path=written.path,
+            size_bytes=written.size_bytes,
+            sha256=written.sha256,
+            message=message,
+            captured_at=at,
+        )
+
+    def _pair(self, ref: PodRef, at: datetime, status: ArtifactStatus, message: str) -> tuple[Artifact, ...]:
+        kinds: tuple[ArtifactKind, ...] = ("description", "log")
+        return tuple(
+            Artifact(
+                namespace=ref.namespace,
+                pod=ref.name,
+                pod_uid=ref.uid,
+                kind=kind,
+                status=status,
+                message=message,
+                captured_at=at,
+            )
+            for kind in kinds
+        )
+
+
+def _uid_of(manifest: Mapping[str, Any]) -> str:
+    metadata = manifest.get("metadata")
+    return str(metadata.get("uid", "")) if isinstance(metadata, Mapping) else ""

@@ -1,0 +1,309 @@
+"""Scanning one cluster: which namespaces, its events, its pods, and what could not be read."""
+
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from oomdb.collect.findings import FindingsBuilder, PodRef
+from oomdb.collect.namespaces import NamespaceRules
+from oomdb.collect.threads import run_in_threads
+from oomdb.detectors.base import Detector, Window
+from oomdb.errors import ClusterError, ClusterForbidden, ClusterNotFound, ClusterUnreachable
+from oomdb.kube.client import ClusterClient
+from oomdb.kube.objects import Namespace
+from oomdb.model import Event, Finding, Gap, Pod, ScanStatus, Suspect
+
+ListSource = Literal["events", "pods"]
+EVERYWHERE = ""  # the namespace of a gap that is the whole cluster
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanRequest:
+    """What to look at in every cluster, and how.
+
+    `names`: read only these namespaces, one by one; empty for all. `namespace_batch` namespaces are read at a time, by
+    `namespace_workers` threads, where they are read one by one.
+    """
+
+    lookback: timedelta
+    detectors: Sequence[Detector]
+    names: tuple[str, ...] = ()
+    rules: NamespaceRules = field(default_factory=NamespaceRules)
+    namespace_batch: int = 10
+    namespace_workers: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanResult:
+    """What one cluster showed, and how much of it was looked at; counts are None where nothing could be listed."""
+
+    status: ScanStatus
+    error: str
+    findings: tuple[Finding, ...]
+    suspects: tuple[Suspect, ...]
+    gaps: tuple[Gap, ...]
+    namespaces_scanned: int | None
+    namespaces_skipped: int | None
+    namespaces_failed: int
+    skipped_by_rule: Counter[str]
+    pods_seen: int | None
+    events_seen: int | None
+    oldest_event_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenNamespaces:
+    """The namespaces of a cluster by the rules; `gap` tells where not all of them could be listed.
+
+    `known` is False where no list was to be had: then `to_scan` is the context's own namespace alone.
+    """
+
+    to_scan: tuple[str, ...]
+    skipped: dict[str, str]  # name → rule
+    known: bool
+    gap: Gap | None = None
+
+
+def choose_namespaces(client: ClusterClient, request: ScanRequest, *, own_namespace: str) -> ChosenNamespaces:
+    """Find out which namespaces there are and which of them to scan.
+
+    All namespaces, else the OpenShift projects (those that one may read), else the context's own namespace. With
+    names given nothing is listed.
+
+    Raises:
+        ClusterError: if the cluster cannot be read at all.
+    """
+    if request.names:
+        return _apply_rules([Namespace(name) for name in request.names], request)
+    try:
+        return _apply_rules(client.list_namespaces(), request)
+    except ClusterForbidden as err:
+        refused = err
+    try:
+        projects = client.list_projects()
+        told = f"{refused}; the {len(projects)} projects that may be read were looked at."
+        return _apply_rules(projects, request, gap=_gap(EVERYWHERE, "namespaces", refused, told))
+    except (ClusterForbidden, ClusterNotFound):
+        told = f"{refused}; without a list of namespaces nobody knows which there are."
+        return ChosenNamespaces(
+            to_scan=(own_namespace,), skipped={}, known=False, gap=_gap(EVERYWHERE, "namespaces", refused, told)
+        )
+
+
+def scan_cluster(
+    client: ClusterClient,
+    request: ScanRequest,
+    *,
+    own_namespace: str,
+    at: datetime,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> ScanResult:
+    """Read one cluster's events, then its pods, and return what they show.
+
+    What cannot be read is a gap in the result, never an exception; what was read before an error counts.
+
+    Args:
+        client: the open API of the cluster.
+        own_namespace: of the context, where no namespace may be listed.
+        at: the moment of the scan.
+        on_progress: called now and then with the number of pods read so far.
+    """
+    scan = _Scan(client, request, at=at, on_progress=on_progress)
+    try:
+        chosen = choose_namespaces(client, request, own_namespace=own_namespace)
+    except ClusterError as err:
+        return scan.give_up(err)
+    scan.run(chosen)
+    return scan.result(chosen)
+
+
+class _Scan:
+    """One scan under way; pages are taken in under a lock, since namespaces may be read by several threads."""
+
+    def __init__(
+        self, client: ClusterClient, request: ScanRequest, *, at: datetime, on_progress: Callable[[int], None]
+    ) -> None:
+        self._client = client
+        self._request = request
+        self._on_progress = on_progress
+        self._lock = threading.Lock()
+        self._builder = FindingsBuilder(request.detectors, Window(at - request.lookback, at))
+        self._skipped: dict[str, str] = {}
+        self._gaps: list[Gap] = []
+        self._errors: list[ClusterError] = []
+        self._events: defaultdict[PodRef, dict[str, Event]] = defaultdict(dict)
+        self._events_seen: set[tuple[str, str]] = set()
+        self._oldest_event_at: datetime | None = None
+        self._pods_seen: set[str] = set()
+        self._namespaces_seen: set[str] = set()
+        self._read: set[tuple[ListSource, str]] = set()  # lists that were read to their end
+
+    def give_up(self, err: ClusterError) -> ScanResult:
+        """Build the result of a cluster that could not be read at all."""
+        return self._build(None, _status_of(err), str(err))
+
+    def run(self, chosen: ChosenNamespaces) -> None:
+        """Read everything; events come first, so that a pod that they speak of and that is not listed was deleted."""
+        self._skipped = chosen.skipped
+        for source in ("events", "pods"):
+            try:
+                self._read_source(source, chosen)
+            except ClusterUnreachable as err:
+                # no server, no use asking it for the next list
+                self._fail(EVERYWHERE, source, err)
+                break
+        self._look_at_unlisted()
+        whole: set[tuple[ListSource, str]] = {("events", EVERYWHERE), ("pods", EVERYWHERE)}
+        if chosen.gap and not whole <= self._read:
+            # where both lists of the whole cluster were read, nobody needed the list of namespaces
+            self._gaps.append(chosen.gap)
+
+    def result(self, chosen: ChosenNamespaces) -> ScanResult:
+        """Build the result after the last page."""
+        if not self._read and self._errors and not self._pods_seen and not self._events_seen:
+            return self._build(chosen, _status_of(self._errors[-1]), str(self._errors[-1]))
+        error = str(self._errors[-1]) if self._errors else ""
+        return self._build(chosen, "partial" if self._gaps else "complete", error)
+
+    def _build(self, chosen: ChosenNamespaces | None, status: ScanStatus, error: str) -> ScanResult:
+        findings, suspects = self._builder.build()
+        listed = {source for source, _ in self._read}
+        failed = {gap.namespace for gap in self._gaps if gap.namespace != EVERYWHERE}
+        return ScanResult(
+            status=status,
+            error=error,
+            findings=findings,
+            suspects=suspects,
+            gaps=tuple(self._gaps),
+            namespaces_scanned=self._count_scanned(chosen, failed) if listed else None,
+            namespaces_skipped=len(chosen.skipped) if chosen and chosen.known else None,
+            namespaces_failed=len(failed),
+            skipped_by_rule=Counter(chosen.skipped.values() if chosen else ()),
+            pods_seen=len(self._pods_seen) if "pods" in listed or self._pods_seen else None,
+            events_seen=len(self._events_seen) if "events" in listed or self._events_seen else None,
+            oldest_event_at=self._oldest_event_at,
+        )
+
+    def _count_scanned(self, chosen: ChosenNamespaces | None, failed: set[str]) -> int:
+        if chosen and chosen.known:
+            return len(set(chosen.to_scan) - failed)
+        # nobody could list them: those that showed something, and those that were read by name
+        return len(self._namespaces_seen | {namespace for _, namespace in self._read if namespace != EVERYWHERE})
+
+    def _read_source(self, source: ListSource, chosen: ChosenNamespaces) -> None:
+        """Read one list of the whole cluster; namespace by namespace where that is forbidden or names are given."""
+        if not self._request.names:
+            try:
+                self._read_list(source, EVERYWHERE)
+                return
+            except ClusterForbidden:
+                pass  # the sign to go namespace by namespace
+            except ClusterError as err:
+                self._fail(EVERYWHERE, source, err)
+                return
+        for batch in _batches(chosen.to_scan, self._request.namespace_batch):
+            reading = run_in_threads(
+                lambda namespace: self._try_list(source, namespace), batch, workers=self._request.namespace_workers
+            )
+            for namespace, failure in reading:
+                if failure is not None:
+                    self._fail(namespace, source, failure)
+                    if isinstance(failure, ClusterUnreachable):
+                        raise failure
+
+    def _try_list(self, source: ListSource, namespace: str) -> ClusterError | None:
+        try:
+            self._read_list(source, namespace)
+        except ClusterError as err:
+            return err
+        return None
+
+    def _read_list(self, source: ListSource, namespace: str) -> None:
+        where = namespace or None
+        if source == "events":
+            for page in self._client.iter_event_pages(where):
+                with self._lock:
+                    self._take_events(page.items)
+                page.items.clear()
+        else:
+            # a list that began anew brings pods again: those that were looked at are known by their UID
+            for pods in self._client.iter_pod_pages(where):
+                with self._lock:
+                    self._take_pods(pods.items)
+                # the pods hold their page's bytes; let go of both before the next page comes
+                pods.items.clear()
+        with self._lock:
+            self._read.add((source, namespace))
+
+    def _take_events(self, events: Iterable[Event]) -> None:
+        for event in events:
+            about = event.involved_object
+            namespace = about.namespace or event.metadata.namespace
+            key = (event.metadata.namespace, event.metadata.name)
+            if about.kind != "Pod" or namespace in self._skipped:
+                continue
+            self._events_seen.add(key)
+            self._namespaces_seen.add(namespace)
+            last_at = event.last_at()
+            if last_at is not None and (self._oldest_event_at is None or last_at < self._oldest_event_at):
+                self._oldest_event_at = last_at
+            self._events[PodRef(namespace, about.name, about.uid)][event.metadata.name] = event
+
+    def _take_pods(self, pods: Iterable[Pod]) -> None:
+        for pod in pods:
+            metadata = pod.metadata
+            if metadata.namespace in self._skipped or metadata.uid in self._pods_seen:
+                continue
+            self._pods_seen.add(metadata.uid)
+            self._namespaces_seen.add(metadata.namespace)
+            self._builder.add_pod(pod, self._events_of(pod))
+        self._on_progress(len(self._pods_seen))
+
+    def _events_of(self, pod: Pod) -> Sequence[Event]:
+        if not self._events:
+            return ()
+        metadata = pod.metadata
+        by_uid = self._events.pop(PodRef(metadata.namespace, metadata.name, metadata.uid), {})
+        by_name = self._events.pop(PodRef(metadata.namespace, metadata.name, ""), {})
+        return (*by_uid.values(), *by_name.values()) if by_uid or by_name else ()
+
+    def _look_at_unlisted(self) -> None:
+        """Look at the pods that events speak of and no list of pods has: deleted, if their list was complete."""
+        for ref, events in self._events.items():
+            listed = ("pods", EVERYWHERE) in self._read or ("pods", ref.namespace) in self._read
+            self._builder.add_unlisted(ref, tuple(events.values()), gone=True if listed else None)
+
+    def _fail(self, namespace: str, source: ListSource, err: ClusterError) -> None:
+        seen = len(self._pods_seen)
+        told = f"{err} ({seen} pods were read before)" if source == "pods" and namespace == EVERYWHERE and seen else ""
+        self._errors.append(err)
+        self._gaps.append(_gap(namespace, source, err, told))
+
+
+def _apply_rules(namespaces: Iterable[Namespace], request: ScanRequest, *, gap: Gap | None = None) -> ChosenNamespaces:
+    to_scan, skipped = [], {}
+    for namespace in namespaces:
+        rule = request.rules.judge(namespace.name, namespace.labels, named=bool(request.names))
+        if rule is None:
+            to_scan.append(namespace.name)
+        else:
+            skipped[namespace.name] = rule
+    return ChosenNamespaces(to_scan=tuple(to_scan), skipped=skipped, known=True, gap=gap)
+
+
+def _gap(namespace: str, source: str, err: ClusterError, message: str = "") -> Gap:
+    return Gap(namespace=namespace, source=source, status=err.slug, message=message or str(err))
+
+
+def _status_of(err: ClusterError) -> ScanStatus:
+    if isinstance(err, ClusterUnreachable):
+        return "unreachable"
+    return "forbidden" if isinstance(err, ClusterForbidden) else "failed"
+
+
+def _batches(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), size):
+        yield names[start : start + size]
