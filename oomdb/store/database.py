@@ -18,6 +18,7 @@ from oomdb.errors import StoreError
 from oomdb.store.schema import APPLICATION_ID, REVISION
 from oomdb.store.views import create_views, drop_views
 
+PAGE_BYTES = 8192  # rows of 300 to 450 bytes leave less of a page unused than in SQLite's 4096
 BUSY_TIMEOUT_SECONDS = 30  # how long a writer waits for another one
 # file systems whose locks and shared memory WAL cannot rely on (https://sqlite.org/wal.html, "all processes … must be
 # on the same host computer")
@@ -287,6 +288,7 @@ def _create_engine(path: Path, *, wal: bool = True, read_only: bool = False) -> 
     def set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
         cursor = connection.cursor()
         if not read_only:
+            cursor.execute(f"PRAGMA page_size={PAGE_BYTES}")  # heeded by a new file only
             cursor.execute(f"PRAGMA journal_mode={'WAL' if wal else 'DELETE'}")
             cursor.execute("PRAGMA synchronous=NORMAL")
             cursor.execute("PRAGMA secure_delete=OFF")

@@ -17,6 +17,8 @@ EVENT_AFTER_KILL = timedelta(minutes=6)
 # 10 minutes of health; 20 leaves room for the look
 LONGEST_PAUSE_OF_A_LOOP = timedelta(minutes=20)
 
+KILL, LOOP = "kill:", "loop:"
+
 ContainerKey = tuple[str, str]  # (pod UID or what stands for it, container)
 
 
@@ -38,7 +40,7 @@ class Occurrence:
     @property
     def is_loop(self) -> bool:
         """Tell a loop, which lasts, from a kill."""
-        return self.identity.startswith("loop:")
+        return self.identity.startswith(LOOP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,14 @@ def pod_key(cluster: str, finding: Finding) -> str:
     return finding.pod_uid or f"{cluster}/{finding.namespace}/{finding.pod}"
 
 
+def identity_prefix(kind: str, key: ContainerKey) -> str:
+    """Return how the identities of one container's kills (or loops) begin, so that the unique index finds them."""
+    return kind + _hash(*key)
+
+
 def finding_key(cluster: str, finding: Finding) -> str:
     """Return what makes a finding that one within a run: a hash of where it is and what type it has."""
-    return _hash(cluster, finding.namespace, finding.pod, finding.pod_uid, finding.container, finding.type)[:24]
+    return _hash(cluster, finding.namespace, finding.pod, finding.pod_uid, finding.container, finding.type)
 
 
 def fold(
@@ -119,7 +126,7 @@ def _build_kill(key: ContainerKey, sighting: Sighting) -> Occurrence:
     # one kill has one container ID; where it is missing, its instant stands for it
     distinct = sighting.container_id or (sighting.first_event_at or sighting.at).isoformat(timespec="seconds")
     return Occurrence(
-        identity="kill:" + _hash(*key, sighting.type, sighting.evidence, distinct),
+        identity=identity_prefix(KILL, key) + _hash(sighting.type, sighting.evidence, distinct),
         type=sighting.type,
         occurred_at=at,
         last_seen_at=at,
@@ -199,7 +206,7 @@ def _fold_loop(
         return
     new.append(
         Occurrence(
-            identity="loop:" + _hash(*key, best.type, at.isoformat()),
+            identity=identity_prefix(LOOP, key) + _hash(best.type, at.isoformat()),
             type=best.type,
             occurred_at=at,
             last_seen_at=max(at, last_seen),
@@ -228,4 +235,4 @@ def _highest(one: int | None, other: int | None) -> int | None:
 def _hash(*parts: str) -> str:
     # the length before each part: no two lists of parts give one text, whatever stands in them
     text = "".join(f"{len(part)}:{part}" for part in parts)
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from oomdb.store.dialect import Instant, instant_shape, one_of
@@ -160,22 +161,24 @@ findings = Table(
     _count("occurrences", "distinct kills or loops behind this finding"),
     _instant("first_at", "first instant of the evidence, NULL where none is known", nullable=True),
     _instant("last_at", "last instant of the evidence, NULL where none is known", nullable=True),
-    _text("timestamps", "JSON: instants of the evidence, as the exports print them"),
+    _text("timestamps", "JSON: all instants of the evidence; NULL where first_at and last_at are all", nullable=True),
     _text("sources", "events, oc_get_pods or both, joined by ;"),
     _text("evidence", "rules by which it was seen (terminated, waiting, backoff_gap, event), joined by ;"),
     _count("pod_gone", "1: the pod was deleted; 0: it was listed; NULL: pods could not be listed", nullable=True),
     Column("artifacts_from", Integer, nullable=True, comment="run that captured this pod's artifacts; NULL for none"),
     PrimaryKeyConstraint("run_id", "finding_key"),
     CheckConstraint("pod_gone IN (0, 1)", name="pod_gone_known"),
-    comment="In this run, this container of this pod showed this type.",
     sqlite_with_rowid=False,
+    comment="In this run, this container of this pod showed this type.",
 )
 
 occurrences = Table(
     "occurrences",
     metadata,
     _instant("occurred_at", "when the kill happened, or when the loop was first seen; never changes"),
-    _text("identity", "'kill:' or 'loop:' and a hash of what makes it that one; no cluster name in it"),
+    _text(
+        "identity", "'kill:' or 'loop:', a hash of the pod's UID and the container, a hash of what makes it that one"
+    ),
     _text("cluster", "short name of the API server"),
     _text("namespace", "namespace of the pod"),
     _text("pod", "name of the pod"),
@@ -205,8 +208,8 @@ occurrences = Table(
     instant_shape("occurred_at"),
     instant_shape("last_seen_at"),
     CheckConstraint("last_seen_at >= occurred_at", name="in_order"),
-    Index(None, "last_seen_at"),
-    Index(None, "pod_uid"),
+    # loops alone: a kill is found by the time of the primary key
+    Index(None, "last_seen_at", sqlite_where=text("last_seen_at > occurred_at")),
     comment="Each kill, and each crash loop, once, however many runs saw it.",
     sqlite_with_rowid=False,
 )
@@ -256,10 +259,10 @@ artifacts = Table(
     _text("sha256", "SHA-256 of the file, '' where nothing was written"),
     _text("message", "why there is no text, '' otherwise"),
     _instant("captured_at", "when it was read from the cluster"),
-    PrimaryKeyConstraint("run_id", "cluster", "namespace", "pod", "pod_uid", "kind"),
+    # by pod first: the last capture of a pod is asked for at every scan, the artifacts of a run never
+    PrimaryKeyConstraint("pod_uid", "run_id", "cluster", "namespace", "pod", "kind"),
     one_of("kind", "description", "log"),
     one_of("status", "ok", "empty", "error", "gone"),
-    Index(None, "pod_uid", "run_id"),
     comment="One description and one log per pod and capture; findings point here by artifacts_from.",
     sqlite_with_rowid=False,
 )

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, or_, select
 
 from oomdb.model import Finding
 from oomdb.store.database import Store
-from oomdb.store.folding import ContainerKey, FoldedFinding, Occurrence, fold, pod_key
+from oomdb.store.folding import KILL, LOOP, ContainerKey, FoldedFinding, Occurrence, fold, identity_prefix, pod_key
 from oomdb.store.schema import artifacts, occurrences
 
-_CHUNK = 500  # values in one IN (…): far below SQLite's limit of 32,766
+_CHUNK = 200  # terms of one OR, values in one IN: far below SQLite's limits (expression depth 1,000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +56,18 @@ def _read_stored(
         return stored
     # a kill is only compared with kills of its time; a loop with the container's last one, whenever that was
     earliest = min(sighting.at for finding in scanned for sighting in finding.sightings) - timedelta(hours=1)
-    table = occurrences.c
-    recent = or_(table.identity.startswith("loop:"), table.occurred_at >= earliest)
-    columns = select(occurrences).where(recent)
-    for uids in _chunks({finding.pod_uid for finding in scanned if finding.pod_uid}):
-        for row in conn.execute(columns.where(table.pod_uid.in_(uids))):
-            stored[row.pod_uid, row.container].append(_occurrence_of(row))
-    for finding in scanned:
-        if not finding.pod_uid:
-            named = and_(
-                table.pod_uid == "",
-                table.cluster == cluster,
-                table.namespace == finding.namespace,
-                table.pod == finding.pod,
-                table.container == finding.container,
-                table.type == finding.type,
-            )
-            key = (pod_key(cluster, finding), finding.container)
-            stored[key].extend(_occurrence_of(row) for row in conn.execute(columns.where(named)))
+    identity, occurred_at = occurrences.c.identity, occurrences.c.occurred_at
+    keys = {(pod_key(cluster, finding), finding.container) for finding in scanned}
+    by_prefix = {identity_prefix(kind, key): key for key in keys for kind in (KILL, LOOP)}
+    for prefixes in _chunks(by_prefix):
+        # an identity is its prefix and as many hex digits again: all lie between the prefix and the prefix and 'g'
+        rows = conn.execute(
+            select(occurrences)
+            .where(or_(*(identity.between(prefix, prefix + "g") for prefix in prefixes)))
+            .where(or_(identity.startswith(LOOP), occurred_at >= earliest))
+        )
+        for row in rows:
+            stored[by_prefix[row.identity[: len(prefixes[0])]]].append(_occurrence_of(row))
     return stored
 
 

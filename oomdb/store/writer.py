@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
 from oomdb.errors import StoreError
 from oomdb.model import ClusterScan, Finding
@@ -48,8 +48,7 @@ def record_scan(store: Store, run_id: int, scan: ClusterScan, *, seen_at: dateti
         run = conn.execute(select(runs.c.status, runs.c.started_at).where(runs.c.id == run_id)).one_or_none()
         if run is None or run.status != "running":
             raise StoreError(f"Run {run_id} is closed already (as {run.status if run else 'deleted'}); nothing stored.")
-        for table in (artifacts, findings, suspects, run_gaps, run_counts, run_clusters):
-            conn.execute(delete(table).where(table.c.run_id == run_id, table.c.cluster == scan.cluster))
+        _forget(conn, run_id, scan.cluster)
         folded = fold_with_stored(conn, scan.cluster, scan.findings, seen_at)
         _write_artifacts(conn, run_id, scan)
         _write_findings(conn, run_id, scan.cluster, folded)
@@ -60,6 +59,14 @@ def record_scan(store: Store, run_id: int, scan: ClusterScan, *, seen_at: dateti
         # last: the row that says the cluster is done
         conn.execute(insert(run_clusters).values(_cluster_row(run_id, scan)))
     return counts
+
+
+def _forget(conn: Connection, run_id: int, cluster: str) -> None:
+    """Delete what the run has recorded of the cluster, where it has."""
+    done = (run_clusters.c.run_id == run_id) & (run_clusters.c.cluster == cluster)
+    if conn.execute(select(run_clusters.c.run_id).where(done)).first():
+        for table in (artifacts, findings, suspects, run_gaps, run_counts, run_clusters):
+            conn.execute(delete(table).where(table.c.run_id == run_id, table.c.cluster == cluster))
 
 
 def _write_artifacts(conn: Connection, run_id: int, scan: ClusterScan) -> None:
@@ -99,7 +106,7 @@ def _write_findings(conn: Connection, run_id: int, cluster: str, folded: Sequenc
                 "occurrences": len(item.new) + len(item.known),
                 "first_at": item.instants[0] if item.instants else None,
                 "last_at": item.instants[-1] if item.instants else None,
-                "timestamps": json.dumps([format_instant(at) for at in item.instants], separators=(",", ":")),
+                "timestamps": _timestamps(item.instants),
                 "sources": ";".join(sorted({sighting.source for sighting in finding.sightings})),
                 "evidence": ";".join(sorted({sighting.evidence for sighting in finding.sightings})),
                 "pod_gone": None if finding.pod_gone is None else int(finding.pod_gone),
@@ -107,6 +114,12 @@ def _write_findings(conn: Connection, run_id: int, cluster: str, folded: Sequenc
             }
         )
     _insert_sorted(conn, findings, rows)
+
+
+def _timestamps(instants: Sequence[datetime]) -> str | None:
+    if len(instants) <= 2:
+        return None  # a tenth of a finding's bytes, for what first_at and last_at say already
+    return json.dumps([format_instant(at) for at in instants], separators=(",", ":"))
 
 
 def _place(cluster: str, finding: Finding) -> dict[str, str]:
@@ -124,6 +137,7 @@ def _place(cluster: str, finding: Finding) -> dict[str, str]:
 
 def _write_occurrences(conn: Connection, run_id: int, cluster: str, folded: Sequence[FoldedFinding]) -> None:
     begun: list[dict[str, Any]] = []
+    seen_again: list[dict[str, Any]] = []
     days: dict[tuple[str, str, str, str, str], int] = defaultdict(int)
     for item in folded:
         finding = item.finding
@@ -132,18 +146,20 @@ def _write_occurrences(conn: Connection, run_id: int, cluster: str, folded: Sequ
             day = day_of(occurrence.occurred_at)
             days[finding.workload.name, day, finding.type, cluster, finding.namespace] += 1
         for occurrence in item.known:
-            conn.execute(
-                update(occurrences)
-                .where(occurrences.c.identity == occurrence.identity)
-                .values(
-                    last_seen_at=occurrence.last_seen_at,
-                    container_id=occurrence.container_id,
-                    exit_code=occurrence.exit_code,
-                    reason=occurrence.reason,
-                    restart_count=occurrence.restart_count,
-                    last_run_id=run_id,
-                )
+            seen_again.append(
+                {
+                    "known_identity": occurrence.identity,
+                    "last_seen_at": occurrence.last_seen_at,
+                    "container_id": occurrence.container_id,
+                    "exit_code": occurrence.exit_code,
+                    "reason": occurrence.reason,
+                    "restart_count": occurrence.restart_count,
+                    "last_run_id": run_id,
+                }
             )
+    if seen_again:
+        known = update(occurrences).where(occurrences.c.identity == bindparam("known_identity"))
+        conn.execute(known, sorted(seen_again, key=lambda row: str(row["known_identity"])))
     _insert_sorted(conn, occurrences, begun)
     if days:
         statement = upsert(daily_counts)
@@ -288,5 +304,6 @@ def _cluster_row(run_id: int, scan: ClusterScan) -> dict[str, Any]:
 def _insert_sorted(conn: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return  # an empty list given to insert() writes a row of defaults
+    # in the order of the key: pages fill one after the other, and concurrent writers lock rows in one order
     key = [column.name for column in table.primary_key]
     conn.execute(insert(table), sorted(rows, key=lambda row: [row[name] for name in key]))

@@ -96,11 +96,10 @@ def upgrade() -> None:
         sa.CheckConstraint("kind IN ('description', 'log')", name=op.f("ck_artifacts_kind_known")),
         sa.CheckConstraint("status IN ('ok', 'empty', 'error', 'gone')", name=op.f("ck_artifacts_status_known")),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_artifacts_run_id"), ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("run_id", "cluster", "namespace", "pod", "pod_uid", "kind", name=op.f("pk_artifacts")),
+        sa.PrimaryKeyConstraint("pod_uid", "run_id", "cluster", "namespace", "pod", "kind", name=op.f("pk_artifacts")),
         comment="One description and one log per pod and capture; findings point here by artifacts_from.",
         sqlite_with_rowid=False,
     )
-    op.create_index(op.f("ix_artifacts_pod_uid_run_id"), "artifacts", ["pod_uid", "run_id"], unique=False)
     op.create_table(
         "findings",
         sa.Column("run_id", sa.Integer(), nullable=False, comment="the run"),
@@ -128,7 +127,10 @@ def upgrade() -> None:
             "last_at", Instant(), nullable=True, comment="last instant of the evidence, NULL where none is known"
         ),
         sa.Column(
-            "timestamps", sa.Text(), nullable=False, comment="JSON: instants of the evidence, as the exports print them"
+            "timestamps",
+            sa.Text(),
+            nullable=True,
+            comment="JSON: all instants of the evidence; NULL where first_at and last_at are all",
         ),
         sa.Column("sources", sa.Text(), nullable=False, comment="events, oc_get_pods or both, joined by ;"),
         sa.Column(
@@ -184,7 +186,7 @@ def upgrade() -> None:
             "identity",
             sa.Text(),
             nullable=False,
-            comment="'kill:' or 'loop:' and a hash of what makes it that one; no cluster name in it",
+            comment="'kill:' or 'loop:', a hash of the pod's UID and the container, a hash of what makes it that one",
         ),
         sa.Column("cluster", sa.Text(), nullable=False, comment="short name of the API server"),
         sa.Column("namespace", sa.Text(), nullable=False, comment="namespace of the pod"),
@@ -252,8 +254,13 @@ def upgrade() -> None:
         comment="Each kill, and each crash loop, once, however many runs saw it.",
         sqlite_with_rowid=False,
     )
-    op.create_index(op.f("ix_occurrences_last_seen_at"), "occurrences", ["last_seen_at"], unique=False)
-    op.create_index(op.f("ix_occurrences_pod_uid"), "occurrences", ["pod_uid"], unique=False)
+    op.create_index(
+        op.f("ix_occurrences_last_seen_at"),
+        "occurrences",
+        ["last_seen_at"],
+        unique=False,
+        sqlite_where=sa.text("last_seen_at > occurred_at"),
+    )
     op.create_table(
         "pods",
         sa.Column("pod", sa.Text(), nullable=False, comment="name of the pod"),
