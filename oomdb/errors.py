@@ -106,4 +106,4 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
     words = sorted(known)
     nearest = get_close_matches(word, words, n=1)
-    return (f"did you mean {nearest[0]!r}? " if nearest else "") + f"Known: {', '.join(words) or 'none'}."
+    return f"{f'did you mean {nearest[0]!r}? Known' if nearest else 'known'}: {', '.join(words) or 'none'}."

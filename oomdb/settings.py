@@ -18,7 +18,7 @@ _MODES = {  # table → key → (field of Settings, what the owner must keep)
     "artifacts": {"file_mode": ("artifact_file_mode", 0o600), "folder_mode": ("artifact_folder_mode", 0o700)},
     "database": {"file_mode": ("database_file_mode", 0o600)},
 }
-_URL_PASSWORD = re.compile(r"(://[^:/?#]*:)[^/?#]*@|(://[^:/?#@]*:).*@", re.DOTALL)
+_URL_PASSWORD = re.compile(r"(://[^:/?#]*:).*@", re.DOTALL)  # to the last @: rather too much than a part of it left
 _QUERY_PASSWORD = re.compile(r"([?&;][^=&;]*(?:pass|pwd|secret|token)[^=&;]*=)[^&;#'\")\s]*", re.IGNORECASE)
 
 
@@ -79,8 +79,7 @@ def load_settings(path: Path | None = None, *, commands: Collection[str]) -> Set
 
 def mask_password(url: str) -> str:
     """Return a URL with `***` for its password, and for parameters that are named like one; other text as it is."""
-    masked = _URL_PASSWORD.sub(lambda match: f"{match[1] or match[2]}***@", url)
-    return _QUERY_PASSWORD.sub(r"\1***", masked)
+    return _QUERY_PASSWORD.sub(r"\1***", _URL_PASSWORD.sub(r"\1***@", url))
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -120,7 +119,9 @@ def _cluster_name(where: str, key: str, value: Any) -> str:
     if not isinstance(value, str):
         raise _wrong_type(where, key, 'a name in quotes, such as "prod-eu"', value)
     if value in ("", ".", "..") or "/" in value or not value.isprintable() or value != value.strip():
-        raise SettingsError(f"{where} {_shown(key)}: {value!r} cannot name a cluster, whose files lie in a folder of it.")
+        raise SettingsError(
+            f"{where} {_shown(key)}: {value!r} cannot name a cluster, whose files lie in a folder of it."
+        )
     return value
 
 

@@ -85,12 +85,14 @@ class _Capture:
         return self._description(ref, manifest, at), self._log(ref, manifest, containers, at)
 
     def _description(self, ref: PodRef, manifest: Mapping[str, Any], at: datetime) -> Artifact:
+        events: list[dict[str, Any]] | None = None
+        note = ""
         try:
-            events, note = self.client.list_pod_events(ref.namespace, ref.name, ref.uid), ""
+            events = self.client.list_pod_events(ref.namespace, ref.name, ref.uid)
         except ClusterUnreachable:
             raise
         except ClusterError as err:
-            events, note = [], f"without events: {err}"
+            note = f"without events: {err}"
         text = describe_pod(manifest, events, now=at)
         return self._save(ref, at, "description", "ok", text.encode("utf-8", "surrogateescape"), note)
 

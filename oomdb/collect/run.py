@@ -1,7 +1,8 @@
 """One collect from begin to end: connect to all clusters, scan them in parallel, record each as it comes."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -45,7 +46,7 @@ class Connection:
 
 
 class Listener(Protocol):
-    """Hears how a collect goes on; `scanning` and `pods_read` come from the worker threads."""
+    """Hears how a collect goes on; `scanning`, `pods_read` and `skipped` come from the worker threads."""
 
     def connected(self, connections: Sequence[Connection]) -> None:
         """Every cluster was asked whether it is there."""
@@ -55,6 +56,9 @@ class Listener(Protocol):
 
     def pods_read(self, cluster: str, count: int) -> None:
         """So many pods of a cluster were read so far."""
+
+    def skipped(self, cluster: str, rules: Mapping[str, str]) -> None:
+        """These namespaces were left out, each by its rule."""
 
     def scanned(self, scan: ClusterScan, new_occurrences: int) -> None:
         """A cluster's part was recorded."""
@@ -176,6 +180,7 @@ def _work(
                 at=at,
                 on_progress=lambda count: listener.pods_read(target.name, count),
             )
+            listener.skipped(target.name, scan.skipped)
             part = _add_result(base, client, scan)
             if request.capture is not None and part.findings:
                 part = _add_artifacts(store, client, part, request.capture, at, clock)
@@ -216,7 +221,7 @@ def _add_result(base: ClusterScan, client: ClusterClient, scan: ScanResult) -> C
         namespaces_scanned=scan.namespaces_scanned,
         namespaces_skipped=scan.namespaces_skipped,
         namespaces_failed=scan.namespaces_failed,
-        skipped_by_rule=scan.skipped_by_rule,
+        skipped_by_rule=Counter(scan.skipped.values()),
         pods_seen=scan.pods_seen,
         events_seen=scan.events_seen,
         oldest_event_at=scan.oldest_event_at,

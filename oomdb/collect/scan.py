@@ -1,8 +1,8 @@
 """Scanning one cluster: which namespaces, its events, its pods, and what could not be read."""
 
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -48,7 +48,7 @@ class ScanResult:
     namespaces_scanned: int | None
     namespaces_skipped: int | None
     namespaces_failed: int
-    skipped_by_rule: Counter[str]
+    skipped: Mapping[str, str]  # namespace → rule that left it out
     pods_seen: int | None
     events_seen: int | None
     oldest_event_at: datetime | None
@@ -62,7 +62,7 @@ class ChosenNamespaces:
     """
 
     to_scan: tuple[str, ...]
-    skipped: dict[str, str]  # name → rule
+    skipped: Mapping[str, str]  # name → rule
     known: bool
     gap: Gap | None = None
 
@@ -131,7 +131,7 @@ class _Scan:
         self._on_progress = on_progress
         self._lock = threading.Lock()
         self._builder = FindingsBuilder(request.detectors, Window(at - request.lookback, at))
-        self._skipped: dict[str, str] = {}
+        self._skipped: Mapping[str, str] = {}
         self._gaps: list[Gap] = []
         self._errors: list[ClusterError] = []
         self._events: defaultdict[PodRef, dict[str, Event]] = defaultdict(dict)
@@ -181,7 +181,7 @@ class _Scan:
             namespaces_scanned=self._count_scanned(chosen, failed) if listed else None,
             namespaces_skipped=len(chosen.skipped) if chosen and chosen.known else None,
             namespaces_failed=len(failed),
-            skipped_by_rule=Counter(chosen.skipped.values() if chosen else ()),
+            skipped=chosen.skipped if chosen else {},
             pods_seen=len(self._pods_seen) if "pods" in listed or self._pods_seen else None,
             events_seen=len(self._events_seen) if "events" in listed or self._events_seen else None,
             oldest_event_at=self._oldest_event_at,

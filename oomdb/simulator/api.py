@@ -8,9 +8,11 @@ kubernetes pkg/registry/core/pod/strategy.go (which container a log is of) and p
 import base64
 import binascii
 import json
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 from urllib.parse import unquote
 
@@ -70,7 +72,7 @@ def answer_call(
     """Return the answer of the API server; `tokens_expired` takes consistent continue tokens as too old."""
     try:
         return _route(call, cluster, permissions, tokens_expired)
-    except _Failure as failure:
+    except _FailureError as failure:
         return failure.answer
 
 
@@ -98,7 +100,7 @@ def status_answer(
     return Answer(code, encode({**status, "code": code}) + b"\n", headers=headers)
 
 
-class _Failure(Exception):
+class _FailureError(Exception):
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
         self.answer = answer
@@ -196,7 +198,7 @@ class _Asked:
             f'in API group "{group}" {where}'
         )
         details = {key: value for key, value in (("name", name), ("group", group), ("kind", plain)) if value}
-        raise _Failure(status_answer(403, message, details=details))
+        raise _FailureError(status_answer(403, message, details=details))
 
     def _must_be_simulated(self) -> None:
         for parameter in _NOT_SIMULATED:
@@ -209,7 +211,8 @@ class _Asked:
         objects = snapshot.objects["namespaces" if resource == "projects" else resource]
         selector = self.call.query.get("fieldSelector", "")
         selected = self._selected(resource, selector)
-        rest = [stored for stored in objects if stored.key >= start and visible(stored) and selected(stored.value)]
+        first = bisect_left(objects, start, key=attrgetter("key"))
+        rest = [stored for stored in objects[first:] if visible(stored) and selected(stored.value)]
         page = rest[:limit] if limit else rest
         metadata: dict[str, str | int] = {"resourceVersion": str(snapshot.revision)}
         if len(page) < len(rest):
@@ -257,23 +260,23 @@ class _Asked:
             raise _bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
         if int(text) < least:
             message = f'PodLogOptions "{pod}" is invalid: {parameter}: Invalid value: {text}: {rule}'
-            raise _Failure(status_answer(422, message, details={"name": pod, "kind": "PodLogOptions"}))
+            raise _FailureError(status_answer(422, message, details={"name": pod, "kind": "PodLogOptions"}))
         return int(text)
 
     def _find(self, resource: str, namespace: str | None, name: str) -> StoredObject:
         stored = self.cluster.snapshot().find(resource, f"{namespace}/{name}" if namespace else name)
         if stored is None:
             details = {"name": name, "kind": resource}
-            raise _Failure(status_answer(404, f'{resource} "{name}" not found', details=details))
+            raise _FailureError(status_answer(404, f'{resource} "{name}" not found', details=details))
         return stored
 
 
-def _bad_request(message: str) -> _Failure:
-    return _Failure(status_answer(400, message))
+def _bad_request(message: str) -> _FailureError:
+    return _FailureError(status_answer(400, message))
 
 
-def _expired(start: str) -> _Failure:
-    return _Failure(status_answer(410, metadata={"continue": _token(_INCONSISTENT, start)}))
+def _expired(start: str) -> _FailureError:
+    return _FailureError(status_answer(410, metadata={"continue": _token(_INCONSISTENT, start)}))
 
 
 def _token(revision: int, start: str) -> str:

@@ -57,7 +57,7 @@ class Authority:
 
     def client_certificate(self, common_name: str) -> KeyPair:
         """Return a client's pair whose common name is the user's name, as the API server reads it."""
-        return _key_pair(self._authority.issue_cert(f"{_NO_SUCH_HOST}", common_name=common_name))
+        return _key_pair(self._authority.issue_cert(_NO_SUCH_HOST, common_name=common_name))
 
 
 _NO_SUCH_HOST = "client.invalid"  # a certificate needs one subject alternative name

@@ -63,7 +63,7 @@ def too_many_requests(retry_after_seconds: int = 1) -> Refuse:
 
 
 def html_page(status: int = 200, *, location: str = "") -> Refuse:
-    """Return the action of a proxy in between: a page for people, with 200 (a log-in form), 502, or 302 to elsewhere."""
+    """Return the action of a proxy in between: a page for people, with 200, 502, or 302 to elsewhere."""
     page = (
         "<!DOCTYPE html>\n<html><head><title>Corporate gateway</title></head>"
         "<body><h1>Please sign in</h1></body></html>\n"

@@ -19,7 +19,7 @@ from oomdb.simulator.api import Answer, Call, answer_call, status_answer
 from oomdb.simulator.certificates import Authority, KeyPair
 from oomdb.simulator.cluster import SimulatedCluster
 from oomdb.simulator.faults import Action, CutBody, Delay, ExpireContinue, Faults, Hang, Refuse, Reset, Trickle
-from oomdb.simulator.permissions import Permissions
+from oomdb.simulator.permissions import Permissions, Rule
 
 ANONYMOUS = "system:anonymous"
 _GZIP_FROM_BYTES = 128 * 1024  # as the real server: apiserver/pkg/endpoints/handlers/responsewriters/writers.go
@@ -27,6 +27,7 @@ _CHUNKED_FROM_BYTES = 2048  # what Go's net/http does with a body that outgrows 
 _CHUNK_BYTES = 32 * 1024
 _STOP_POLL_SECONDS = 0.05
 _DEFAULT_TOKENS = {"token": "user"}
+_NOTHING = Permissions(refused=(Rule(),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,22 +156,16 @@ class _Gate:
 
     def user_of(self, headers: Mapping[str, str], certificate: Mapping[str, Any] | None) -> str | None:
         """Return who asks, None for credentials that are missing or unknown."""
-        user = self._authenticated(headers.get("authorization", ""), certificate)
-        pretended = headers.get("impersonate-user")
-        if user is None or pretended is None:
-            return user
-        return pretended if self.permissions.allow(user, "impersonate", "users", None) else None
-
-    def _authenticated(self, authorization: str, certificate: Mapping[str, Any] | None) -> str | None:
+        authorization = headers.get("authorization", "")
         scheme, _, token = authorization.partition(" ")
         if authorization and self.tokens:
             return self.tokens.get(token.strip()) if scheme.lower() == "bearer" else None
         name = _common_name(certificate)
         return name or (ANONYMOUS if self.anonymous or not self.tokens else None)
 
-    def rules_for(self, user: str) -> Permissions | None:
-        """Return the rules for a user, None for an anonymous one, who may read nothing but what is public."""
-        return None if user == ANONYMOUS and self.tokens else self.permissions
+    def rules_for(self, user: str) -> Permissions:
+        """Return the rules for a user; one without credentials may read nothing but what is public."""
+        return _NOTHING if user == ANONYMOUS and self.tokens else self.permissions
 
 
 class _Listener(ThreadingHTTPServer):
@@ -194,7 +189,7 @@ class _Listener(ThreadingHTTPServer):
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = self.server_address[:2]
+        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         # TLS begins here, in the connection's own thread: a client that is slow to greet blocks nobody else
@@ -296,16 +291,16 @@ class _Conversation(BaseHTTPRequestHandler):
             return "", status_answer(401)
         if "json" not in headers.get("accept", "json") and "*/*" not in headers["accept"]:
             return user, status_answer(406)
+        pretended = headers.get("impersonate-user", "")
+        if pretended:
+            if not gate.rules_for(user).allow(user, "impersonate", "users", None):
+                return user, _impersonation_refusal(user, pretended)
+            user = pretended
         target = urlsplit(self.path)
-        permissions = gate.rules_for(user)
-        if permissions is None and target.path != "/version":
-            return user, answer_anonymously(target.path)
         call = Call(target.path, dict(parse_qsl(target.query, keep_blank_values=True)), user)
         try:
-            return user, answer_call(
-                call, self.server.cluster, permissions or Permissions(), tokens_expired=tokens_expired
-            )
-        except Exception as err:  # objects that are no API objects: the caller must see it, not a closed connection
+            return user, answer_call(call, self.server.cluster, gate.rules_for(user), tokens_expired=tokens_expired)
+        except Exception as err:  # content that is no API objects: the caller must see it, not a closed connection
             return user, status_answer(500, f"the simulated cluster failed: {type(err).__name__}: {err}")
 
     def _refuse_method(self) -> None:
@@ -379,9 +374,12 @@ class _Conversation(BaseHTTPRequestHandler):
         return self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else None
 
 
-def answer_anonymously(path: str) -> Answer:
-    """Return how a real server refuses `system:anonymous` a path, without looking at what it means."""
-    return status_answer(403, f'forbidden: User "{ANONYMOUS}" cannot get path "{path}"', details={})
+def _impersonation_refusal(user: str, pretended: str) -> Answer:
+    message = (
+        f'users "{pretended}" is forbidden: User "{user}" cannot impersonate resource "users" in API group "" '
+        "at the cluster scope"
+    )
+    return status_answer(403, message, details={"name": pretended, "kind": "users"})
 
 
 def _tls_context(authority: Authority, certificate: KeyPair | None, ask: bool) -> ssl.SSLContext:

@@ -56,10 +56,22 @@ def connect(
 
 
 class ScriptedServer:
-    """Says the same bytes to whoever asks, over TLS, then closes the connection."""
+    """Says the same bytes to whoever asks, over TLS, then closes the connection.
 
-    def __init__(self, say: bytes, authority: Authority, *, client_authority: Authority | None = None) -> None:
+    With `pause_seconds` a byte at a time. Client certificates are asked for where they have an authority.
+    """
+
+    def __init__(
+        self,
+        say: bytes,
+        authority: Authority,
+        *,
+        client_authority: Authority | None = None,
+        pause_seconds: float | None = None,
+    ) -> None:
         self._say = say
+        self._pause_seconds = pause_seconds
+        self._stopping = threading.Event()
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.num_tickets = 0
         pair: KeyPair = authority.server_certificate()
@@ -90,6 +102,7 @@ class ScriptedServer:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._stopping.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -113,5 +126,14 @@ class ScriptedServer:
                 if not piece:
                     return
                 asked += piece
-            connection.sendall(self._say)
+            self._answer(connection)
             connection.unwrap()
+
+    def _answer(self, connection: ssl.SSLSocket) -> None:
+        if self._pause_seconds is None:
+            connection.sendall(self._say)
+            return
+        for place in range(len(self._say)):
+            if self._stopping.wait(self._pause_seconds):
+                return
+            connection.sendall(self._say[place : place + 1])

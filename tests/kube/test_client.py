@@ -16,7 +16,7 @@ from oomdb.simulator.faults import ExpireContinue, Fault, Faults
 from oomdb.simulator.kubeconfig import ContextEntry
 from oomdb.simulator.permissions import Permissions, Rule
 from oomdb.simulator.server import serve
-from tests.kube.connecting import change_cluster, connect, load_target, target_of
+from .connecting import change_cluster, connect, load_target, target_of
 
 
 def build_pod(name: str, *, namespace: str = "shop", padding: int = 0) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from oomdb.simulator.faults import (
 )
 from oomdb.simulator.kubeconfig import ContextEntry
 from oomdb.simulator.server import RunningServer, serve
-from tests.kube.connecting import ScriptedServer, change_cluster, connect, load_target, target_of
+from .connecting import ScriptedServer, change_cluster, connect, load_target, target_of
 
 FOREIGN_LIBRARIES = ("urllib3", "ssl", "msgspec", "http", "socket", "zlib", "isal")
 
@@ -176,6 +176,12 @@ def test_a_server_that_sends_a_byte_now_and_then_does_not_hold_us(tmp_path: Path
     with serve_fault(Trickle(0.05)) as server:
         words = fail(target_of(server, tmp_path), ClusterTimeout, timeout_seconds=0.5)
     assert words.startswith(f"{server.url}: the answer stalled after ")
+
+
+def test_a_server_whose_headers_trickle_does_not_hold_us(tmp_path: Path) -> None:
+    with ScriptedServer(answer(b"{}", b"X-Long: " + b"x" * 5000), Authority(), pause_seconds=0.05) as server:
+        words = fail(server.target(tmp_path), ClusterTimeout, timeout_seconds=0.5)
+    assert words == f"{server.url}: no answer within 0.5 s; is it reachable from here (VPN, firewall)?"
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])

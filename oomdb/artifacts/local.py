@@ -1,0 +1,183 @@
+"""Artifact files in the output folder: written aside and renamed, never over one another, never outside."""
+
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NoReturn
+
+from oomdb.artifacts.names import LONGEST_NAME_BYTES, safe_name
+from oomdb.errors import ArtifactError
+from oomdb.model import ArtifactKind
+from oomdb.timespan import to_whole_seconds
+
+ARTIFACTS_FOLDER = "logs_and_description_files"
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A file that was written: its path relative to the output folder, with `/`, its size and its SHA-256 (hex)."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+class ArtifactFolder:
+    """The artifact files of one output folder; several threads and processes may write at once.
+
+    `file_mode` and `folder_mode` hold for what is made here, whatever the umask; folders that exist keep theirs.
+    `write_bytes` and `link` are the system's, and parameters for tests and for file systems that differ.
+    """
+
+    def __init__(
+        self,
+        output_dir: Path,
+        *,
+        file_mode: int = 0o640,
+        folder_mode: int = 0o750,
+        write_bytes: Callable[[int, memoryview], int] = os.write,
+        link: Callable[[Path, Path], None] = os.link,
+    ) -> None:
+        self._output_dir = Path(os.path.abspath(output_dir))  # noqa: PTH100  # symlinks stay: they may be moved
+        self._file_mode = file_mode
+        self._folder_mode = folder_mode
+        self._write_bytes = write_bytes
+        self._link = link
+
+    def write(
+        self, cluster: str, namespace: str, pod: str, at: datetime, kind: ArtifactKind, content: bytes
+    ) -> WrittenFile:
+        """Write `logs_and_description_files/<cluster>/<namespace>__<pod>__<YYYYMMDDTHHMMSSZ>__<desc|log>.txt`.
+
+        Names are made safe. Where a file of that name exists (a pod of the same name, in the same second), the new
+        one is called `…__desc-2.txt` and so on.
+
+        Raises:
+            ArtifactError: with path and reason, when the file cannot be written; then nothing of it remains.
+            ValueError: when `at` has no zone.
+        """
+        folder = self._output_dir / ARTIFACTS_FOLDER / safe_name(cluster)
+        names = _iter_file_names(namespace, pod, at, kind)
+        try:
+            self._refuse_outside(folder)
+            self._make_folder(folder)
+            final = self._write_aside_and_rename(folder, names, content)
+        except OSError as err:
+            _raise_unwritable(folder, err)
+        relative = final.relative_to(self._output_dir).as_posix()
+        return WrittenFile(relative, len(content), hashlib.sha256(content).hexdigest())
+
+    def read(self, relative: str) -> bytes:
+        """Return the content of a file, named relative to the output folder.
+
+        Raises:
+            ArtifactError: for a path that leads out of the folder, by `..`, a root or a symlink, for anything that is
+                no ordinary file, and for one that cannot be read.
+        """
+        path = Path(self.absolute(relative))
+        try:
+            self._refuse_outside(path)
+            if not path.is_file():  # a pipe would keep us waiting
+                raise ArtifactError(f"'{path}' is not there, or is no ordinary file.")
+            return path.read_bytes()
+        except OSError as err:
+            raise ArtifactError(f"'{path}' cannot be read: {err.strerror or err}.") from err
+
+    def absolute(self, relative: str) -> str:
+        """Return the absolute path of a file named relative to the output folder, '' for ''; no file is looked at.
+
+        Raises:
+            ArtifactError: for a path that leads out of the folder by `..` or a root.
+        """
+        if not relative:
+            return ""
+        path = os.path.normpath(self._output_dir / relative)
+        if "\0" in relative or not Path(path).is_relative_to(self._output_dir):
+            raise ArtifactError(f"{relative!r} leads out of the output folder '{self._output_dir}': it is not used.")
+        return path
+
+    def _make_folder(self, folder: Path) -> None:
+        missing = [each for each in (folder, *folder.parents) if not each.exists()]
+        for each in reversed(missing):
+            try:
+                each.mkdir(self._folder_mode)
+            except FileExistsError:
+                continue  # another writer was faster
+            each.chmod(self._folder_mode)
+
+    def _refuse_outside(self, path: Path) -> None:
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._output_dir)):
+            raise ArtifactError(f"'{path}' leads out of the output folder '{self._output_dir}': remove that symlink.")
+
+    def _write_aside_and_rename(self, folder: Path, names: Iterator[str], content: bytes) -> Path:
+        aside = folder / f".{secrets.token_hex(8)}.tmp"
+        try:
+            self._write_file(aside, content)
+            return next(final for final in (folder / name for name in names) if self._take_name(aside, final))
+        finally:
+            with suppress(OSError):
+                aside.unlink()
+
+    def _write_file(self, path: Path, content: bytes) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, self._file_mode)
+        try:
+            os.fchmod(descriptor, self._file_mode)
+            rest = memoryview(content)
+            while rest:
+                rest = rest[self._write_bytes(descriptor, rest) :]
+        finally:
+            os.close(descriptor)
+
+    def _take_name(self, aside: Path, final: Path) -> bool:
+        """Give the file its final name; False when that is taken. A rename would overwrite, a link does not."""
+        try:
+            self._link(aside, final)
+        except FileExistsError:
+            return False
+        except OSError as err:
+            if err.errno not in _NO_HARD_LINKS:
+                raise
+            return _rename_onto_reserved(aside, final)
+        return True
+
+
+_NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_SUFFIXES: dict[ArtifactKind, str] = {"description": "desc", "log": "log"}
+_LONGEST_NAMESPACE = 100  # Kubernetes allows 63; the rest of the file name is the pod's
+_ROOM_FOR_NUMBER = len("-999999")
+
+
+def _iter_file_names(namespace: str, pod: str, at: datetime, kind: ArtifactKind) -> Iterator[str]:
+    first = safe_name(namespace, limit=_LONGEST_NAMESPACE)
+    last = f"{to_whole_seconds(at):%Y%m%dT%H%M%SZ}__{_SUFFIXES[kind]}"
+    room = LONGEST_NAME_BYTES - len(f"{first}____{last}.txt") - _ROOM_FOR_NUMBER
+    stem = f"{first}__{safe_name(pod, limit=room)}__{last}"
+    yield f"{stem}.txt"
+    for number in range(2, 10**6):
+        yield f"{stem}-{number}.txt"
+    raise ArtifactError(f"There are a million files named '{stem}-….txt': no further one is written.")
+
+
+def _rename_onto_reserved(aside: Path, final: Path) -> bool:
+    try:
+        os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+    except FileExistsError:
+        return False
+    try:
+        aside.replace(final)
+    except OSError:
+        final.unlink()
+        raise
+    return True
+
+
+def _raise_unwritable(folder: Path, err: OSError) -> NoReturn:
+    advice = "free some space" if err.errno in (errno.ENOSPC, errno.EDQUOT) else "check that folder"
+    told = f"Artifact files cannot be written to '{folder}': {err.strerror or err}; {advice}, or use --no-artifacts."
+    raise ArtifactError(told) from err

@@ -1,0 +1,270 @@
+"""`oomdb collect`: scan the clusters, write one run, show what was found."""
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from oomdb.artifacts.local import ArtifactFolder
+from oomdb.cli.collect_output import render_coverage, render_findings
+from oomdb.cli.options import command, option, pass_app
+from oomdb.cli.output import note, write
+from oomdb.cli.progress import CollectProgress
+from oomdb.collect.capture import CaptureRequest
+from oomdb.collect.namespaces import NamespaceRules, parse_ephemeral_rules, parse_name_filters
+from oomdb.collect.run import CollectRequest, CollectResult, collect, list_namespaces
+from oomdb.collect.scan import ScanRequest
+from oomdb.collect.scope import Scope
+from oomdb.detectors.registry import load_detectors
+from oomdb.errors import OomdbError
+from oomdb.kube.auth import context_warnings
+from oomdb.kube.clusters import ClusterTarget, plan_clusters, select_clusters
+from oomdb.kube.kubeconfig import load_kubeconfig
+from oomdb.settings import mask_password
+from oomdb.store.database import Store, open_for_writing
+from oomdb.store.runs import RunningRun, RunStart, begin_run, begin_run_alone, close_abandoned_runs, process_is_alive
+from oomdb.timespan import format_for_people, parse_span
+from oomdb.version import __version__
+
+if TYPE_CHECKING:
+    from oomdb.cli.options import App
+
+EXIT_NOTHING_READ = 1
+EXIT_INCOMPLETE = 3
+
+
+@command(
+    "collect",
+    short_help="Scan the clusters and store what was found as one run.",
+    examples=(
+        ("All clusters of the kubeconfig, four at a time", "oomdb collect --batch 4"),
+        (
+            "Two clusters by a part of their names, the last three days",
+            "oomdb collect --contexts rh02,rh03 --time-range 3d",
+        ),
+        (
+            "From cron: also write the exports, fail where something could not be read",
+            "oomdb collect --report --strict -q",
+        ),
+        ("Only some namespaces, without a cluster-wide call", "oomdb collect --current -n team-a-tenant,team-b-tenant"),
+    ),
+)
+@option("--current", is_flag=True, help="Only the kubeconfig's current context.")
+@option("--contexts", metavar="A,B", help="Only clusters whose context or name contains A or B.")
+@option(
+    "--kubeconfig",
+    type=click.Path(path_type=str),
+    help="Path; else KUBECONFIG, else ~/.kube/config.",
+)
+@option("--time-range", default="1d", metavar="SPAN", help="How far back to look: 6h, 1d, 7d, 1M.")
+@option("--batch", type=click.IntRange(1, 64), default=2, help="Clusters at a time.")
+@option("--ns-batch-size", type=click.IntRange(1), default=10, help="Namespaces at a time, where read one by one.")
+@option("--ns-workers", type=click.IntRange(1, 64), default=5, help="Threads that read namespaces, and artifacts.")
+@option("--timeout", type=click.FloatRange(0, min_open=True), default=45, help="Seconds without an answer.")
+@option("--retries", type=click.IntRange(0, 20), default=3, help="Further tries of a request.")
+@option("-n", "--namespace", "names", multiple=True, metavar="A,B", help="Read only these namespaces.")
+@option("--include-ns", multiple=True, metavar="RE,RE", help="Only namespaces in which one of these is found.")
+@option("--exclude-ns", multiple=True, metavar="RE,RE", help="No namespaces in which one of these is found.")
+@option("--include-ephemeral", is_flag=True, help="Also namespaces that live for a test only.")
+@option("--list-namespaces", is_flag=True, help="Print what would be scanned, scan nothing.")
+@option("--no-artifacts", is_flag=True, help="Save no descriptions and logs.")
+@option("--log-tail-lines", type=click.IntRange(1), help="Only the last lines of each log.")
+@option("--log-limit-bytes", type=click.IntRange(1), default=10 * 2**20, help="At most so many bytes of each log.")
+@option("--report", "wants_report", is_flag=True, help="Write the exports afterwards.")
+@option("--strict", is_flag=True, help="Exit with 3 where something could not be read.")
+@option("--allow-overlap", is_flag=True, help="Run even if another collect of the same scope is running.")
+@option("--no-tarballs", is_flag=True, hidden=True, help="Accepted from old jobs; there are no tarballs yet.")
+@pass_app
+def collect_command(
+    *,
+    app: "App",
+    current: bool,
+    contexts: str | None,
+    kubeconfig: str | None,
+    time_range: str,
+    batch: int,
+    ns_batch_size: int,
+    ns_workers: int,
+    timeout: float,
+    retries: int,
+    names: Sequence[str],
+    include_ns: Sequence[str],
+    exclude_ns: Sequence[str],
+    include_ephemeral: bool,
+    list_namespaces: bool,
+    no_artifacts: bool,
+    log_tail_lines: int | None,
+    log_limit_bytes: int,
+    wants_report: bool,
+    strict: bool,
+    allow_overlap: bool,
+    no_tarballs: bool,  # noqa: ARG001  # there are none
+) -> int:
+    """Scan the clusters for OOMKilled and CrashLoopBackOff and store what was found as one run.
+
+    Every cluster of the kubeconfig is read over its API, several at a time; what could not be read is stored too, so
+    that "could not look" never reads as "nothing found". Descriptions and logs of new kills are saved under the output
+    folder. Exit code: 0, also with findings; 1 if no cluster could be read; 3 with --strict if something is missing.
+    """
+    scope = Scope(
+        current=current,
+        contexts=_split([contexts or ""]),
+        names=_split(names),
+        include=include_ns,
+        exclude=exclude_ns,
+        include_ephemeral=include_ephemeral,
+    )
+    targets = _select_targets(app, scope, kubeconfig)
+    request = CollectRequest(
+        scan=ScanRequest(
+            lookback=parse_span(time_range),
+            detectors=load_detectors(),
+            names=tuple(scope.names),
+            rules=_build_rules(app, scope),
+            namespace_batch=ns_batch_size,
+            namespace_workers=ns_workers,
+        ),
+        capture=None
+        if no_artifacts
+        else CaptureRequest(
+            folder=_artifact_folder(app),
+            log_tail_lines=log_tail_lines,
+            log_limit_bytes=log_limit_bytes,
+            workers=ns_workers,
+        ),
+        batch=batch,
+        timeout_seconds=timeout,
+        retries=retries,
+    )
+    if list_namespaces:
+        return _print_namespaces(app, targets, request)
+    with open_for_writing(app.database, file_mode=app.settings.database_file_mode) as store:
+        return _run(app, store, targets, request, scope, time_range.strip(), wants_report, strict, allow_overlap)
+
+
+def _run(
+    app: "App",
+    store: Store,
+    targets: Sequence[ClusterTarget],
+    request: CollectRequest,
+    scope: Scope,
+    time_range: str,
+    wants_report: bool,
+    strict: bool,
+    allow_overlap: bool,
+) -> int:
+    began = time.monotonic()
+    for warning in store.warnings:
+        note(f"warning: {warning}", app)
+    begun = _begin(app, store, request, scope, time_range, allow_overlap)
+    if isinstance(begun, RunningRun):
+        since = format_for_people(begun.started_at, app.zone)
+        note(
+            f"already running since {since} (run {begun.id}, process {begun.pid} on {begun.host}); "
+            "nothing was done. --allow-overlap runs beside it.",
+            app,
+        )
+        return 0
+    with CollectProgress(app) as progress:
+        result = collect(store, begun, targets, request, listener=progress, clock=_now)
+    if app.verbosity != "quiet":
+        write(render_coverage(result.scans, app))
+        write(render_findings(result.scans, app))
+    code = _exit_code(result, strict=strict)
+    if result.clusters_read:
+        _show_reports(app, store, result, wants_report)
+    elif wants_report:
+        note("no cluster could be read: the exports were left as they are", app)
+    _log_line(result, seconds=time.monotonic() - began, code=code)
+    return code
+
+
+def _begin(
+    app: "App", store: Store, request: CollectRequest, scope: Scope, time_range: str, allow_overlap: bool
+) -> int | RunningRun:
+    now = _now()
+    for run_id in close_abandoned_runs(store, now=now, is_alive=process_is_alive):
+        note(f"run {run_id} was cut short: its process is gone; closed", app)
+    start = RunStart(
+        started_at=now,
+        origin="collect",
+        time_range=time_range,
+        lookback=request.scan.lookback,
+        scope=scope.text,
+        scope_hash=scope.hash,
+        tool_version=__version__,
+        arguments=shlex.join(mask_password(argument) for argument in ["oomdb", *sys.argv[1:]]),
+    )
+    if allow_overlap:
+        return begin_run(store, start, now=now)
+    return begin_run_alone(store, start, now=now, is_alive=process_is_alive)
+
+
+def _select_targets(app: "App", scope: Scope, kubeconfig: str | None) -> tuple[ClusterTarget, ...]:
+    config = load_kubeconfig(path=kubeconfig, environ=os.environ, home=Path.home())
+    planned = plan_clusters(config, names=app.settings.clusters)
+    selection = select_clusters(planned, current=scope.current, contexts=scope.contexts, kubeconfig=config)
+    for wanted, matched in selection.matched:
+        note(f"Matched '{wanted}' -> '{matched}'", app)
+    for target in selection.targets:
+        for context in target.contexts[:1]:
+            for warning in context_warnings(context):
+                note(f"warning: {warning}", app)
+        if len(target.contexts) > 1:
+            others = ", ".join(context.name for context in target.contexts[1:])
+            note(f"{target.name}: '{target.contexts[0].name}' is used; the same server: {others}", app)
+    return selection.targets
+
+
+def _build_rules(app: "App", scope: Scope) -> NamespaceRules:
+    return NamespaceRules(
+        ephemeral=None if scope.include_ephemeral else parse_ephemeral_rules(app.settings.ephemeral),
+        include=parse_name_filters("--include-ns", scope.include),
+        exclude=parse_name_filters("--exclude-ns", scope.exclude),
+    )
+
+
+def _artifact_folder(app: "App") -> ArtifactFolder:
+    settings = app.settings
+    return ArtifactFolder(
+        app.output_folder, file_mode=settings.artifact_file_mode, folder_mode=settings.artifact_folder_mode
+    )
+
+
+def _print_namespaces(app: "App", targets: Sequence[ClusterTarget], request: CollectRequest) -> int:
+    code = 0
+    for cluster, namespace in list_namespaces(targets, request):
+        if isinstance(namespace, OomdbError):
+            note(f"{cluster}: {namespace}", app)
+            code = EXIT_NOTHING_READ
+        else:
+            write(f"{cluster}\t{namespace}\n")
+    return code
+
+
+def _split(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(part for text in texts for part in (piece.strip() for piece in text.split(",")) if part)
+
+
+def _exit_code(result: CollectResult, *, strict: bool) -> int:
+    if not result.clusters_read:
+        return EXIT_NOTHING_READ
+    return EXIT_INCOMPLETE if strict and result.status != "complete" else 0
+
+
+def _log_line(result: CollectResult, *, seconds: float, code: int) -> None:
+    findings = sum(len(scan.findings) for scan in result.scans)
+    sys.stderr.write(
+        f"run={result.run_id} clusters={result.clusters_read}/{len(result.scans)} findings={findings} "
+        f"new_occurrences={result.new_occurrences} seconds={seconds:.0f} exit={code}\n"
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
