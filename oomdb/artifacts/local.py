@@ -80,7 +80,7 @@ class ArtifactFolder:
             ArtifactError: for a path that leads out of the folder, by `..`, a root or a symlink, for anything that is
                 no ordinary file, and for one that cannot be read.
         """
-        path = Path(self.absolute(relative))
+        path = Path(self.absolute(relative) or self._output_dir)
         try:
             self._refuse_outside(path)
             if not path.is_file():  # a pipe would keep us waiting

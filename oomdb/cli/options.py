@@ -516,6 +516,10 @@ def _build_app(ctx: click.Context) -> App:
     )
 
 
+def _long_name(names: Sequence[str]) -> str:
+    return next((name[2:] for name in names if name.startswith("--")), "")
+
+
 def _switch_variable(key: str) -> bool | None:
     text = os.environ.get(_variable(key))
     try:
