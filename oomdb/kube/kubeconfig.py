@@ -4,7 +4,7 @@ import base64
 import binascii
 import difflib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,9 +134,10 @@ def load_kubeconfig(
     raise KubeconfigError(_explain_emptiness(files, documents, from_environment=bool(environ.get("KUBECONFIG"))))
 
 
-def show(text: object) -> str:
-    """Return a name for a message: on one line, without control characters, quoted."""
-    return f"'{make_plain(str(text))}'"
+def show(name: object) -> str:
+    """Return a name for a message: quoted, on one line, without control characters, and not endless."""
+    text = str(name)
+    return f"'{make_plain(text if len(text) <= 253 else text[:250] + '…')}'"
 
 
 def make_plain(text: str) -> str:
@@ -285,10 +286,9 @@ class _Merged:
 def _merge(documents: Iterable[_Document], key: str) -> dict[str, _Raw]:
     merged: dict[str, _Raw] = {}
     for document in documents:
-        merged = _list_entries(document, key) | merged
-    # the first file's names first, in the order of the files
-    order = dict.fromkeys(name for document in documents for name in _list_entries(document, key))
-    return {name: merged[name] for name in order}
+        for name, raw in _list_entries(document, key).items():
+            merged.setdefault(name, raw)
+    return merged
 
 
 def _list_entries(document: _Document, key: str) -> dict[str, _Raw]:
@@ -524,7 +524,7 @@ class _Fields:
             if key not in known:
                 meant = _find_similar(key, known)
                 hint = f"did you mean '{meant}'?" if meant else "correct or remove it"
-                text = f"{make_plain(str(self._file))}: {self._label}: field {self._prefix}{make_plain(str(key))}"
+                text = f"{make_plain(str(self._file))}: {self._label}: field {show(f'{self._prefix}{key}')}"
                 self._problems.append(f"{text} is not known; {hint}{'' if meant else '.'}")
 
     def has(self, key: str) -> bool:
@@ -605,8 +605,9 @@ def _find_similar(key: object, known: Sequence[str]) -> str | None:
 
 
 def _kind_of(value: object) -> str:
-    names: Iterator[str] = (name for kind, name in ((dict, "a map"), (list, "a list")) if isinstance(value, kind))
-    return next(names, "a single value")
+    if isinstance(value, dict):
+        return "a map"
+    return "a list" if isinstance(value, list) else "a single value"
 
 
 def _reason(err: Exception) -> str:

@@ -1,6 +1,8 @@
 """Who is let in, and who may read what."""
 
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -174,3 +176,16 @@ def test_plain_http_needs_no_authority() -> None:
         assert asker.get(PODS).status == 200
     assert server.url.startswith("http://127.0.0.1:")
     assert server.authority_pem == ""
+
+
+def test_without_trustme_the_message_says_what_to_install() -> None:
+    script = (
+        "import sys; sys.modules['trustme'] = None\n"
+        "from oomdb.errors import OomdbError\n"
+        "from oomdb.simulator.certificates import Authority\n"
+        "try:\n    Authority()\nexcept OomdbError as err:\n    print(err)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert said == (
+        "Simulated clusters need the package trustme, which is not installed: run `pip install 'oomdb[demo]'`.\n"
+    )
