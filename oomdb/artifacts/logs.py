@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from oomdb.artifacts.anyjson import as_list, as_mapping, as_text
 from oomdb.artifacts.layout import one_line
@@ -16,14 +16,15 @@ class LogPart:
     """The log of one container, or why there is none.
 
     `previous` tells the log of its previous start from that of its current one. `content` is as the server sent it,
-    in whatever encoding; `error` is '' where it could be read; `cut` where more was there than was taken.
+    in whatever encoding; `error` is '' where it could be read; `cut` says which side is missing where more was there
+    than was taken.
     """
 
     container: str
     previous: bool
     content: bytes
     error: str = ""
-    cut: bool = False
+    cut: Literal["nothing", "beginning", "end"] = "nothing"
 
 
 def plan_log_requests(pod: Mapping[str, Any], failed_containers: Iterable[str]) -> list[tuple[str, bool]]:
@@ -111,10 +112,12 @@ def _render_part(heading: str, part: LogPart) -> bytes:
         notes.append(f"(could not be read: {one_line(part.error.strip())})")
     elif not part.content:
         notes.append("(no previous logs)" if part.previous else "(no current logs)")
-    if part.cut:
-        size = f"{len(part.content):,} bytes"
-        notes.append(f"(cut here after {size}: --log-limit-bytes and --log-tail-lines set how much is taken)")
+    size = f"{len(part.content):,} bytes"
+    how = "--log-limit-bytes and --log-tail-lines set how much is taken"
+    if part.cut == "end":
+        notes.append(f"(cut here after {size}: {how})")
+    begin = f"(the beginning is left out; the last {size} follow: {how})\n" if part.cut == "beginning" else ""
     content = part.content
     if content and not content.endswith(b"\n"):
         content += b"\n"
-    return b"".join([f"{heading}\n".encode(), content, *(f"{note}\n".encode() for note in notes)])
+    return b"".join([f"{heading}\n{begin}".encode(), content, *(f"{note}\n".encode() for note in notes)])

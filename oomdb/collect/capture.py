@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from oomdb.artifacts.describe import describe_pod
 from oomdb.artifacts.local import ArtifactFolder
@@ -94,7 +94,7 @@ class _Capture:
         except ClusterError as err:
             note = f"without events: {err}"
         text = describe_pod(manifest, events, now=at)
-        return self._save(ref, at, "description", "ok", text.encode("utf-8", "surrogateescape"), note)
+        return self._save(ref, at, "description", "ok", text.encode(), note)
 
     def _log(self, ref: PodRef, manifest: Mapping[str, Any], failed: Sequence[str], at: datetime) -> Artifact:
         parts = [self._log_part(ref, *wanted) for wanted in plan_log_requests(manifest, failed)]
@@ -103,21 +103,32 @@ class _Capture:
         return self._save(ref, at, "log", status, render_log(parts), errors[0] if status == "error" else "")
 
     def _log_part(self, ref: PodRef, container: str, previous: bool) -> LogPart:
-        limit = self.request.log_limit_bytes
+        limit, tail_lines = self.request.log_limit_bytes, self.request.log_tail_lines
+        cut: Literal["nothing", "beginning", "end"] = "nothing"
         try:
-            content = self.client.read_log(
-                ref.namespace,
-                ref.name,
-                container,
-                previous=previous,
-                tail_lines=self.request.log_tail_lines,
-                limit_bytes=limit,
-            )
+            content = self._read_log(ref, container, previous, tail_lines)
+            if len(content) >= limit:
+                cut = "end"
+                if tail_lines is None and (lines := content.count(b"\n")) > 1:
+                    # the end, which the server left out, tells most: ask for about as many of the last lines as fit
+                    end = self._read_log(ref, container, previous, lines * 9 // 10)
+                    if len(end) < limit:
+                        content, cut = end, "beginning"
         except ClusterUnreachable:
             raise
         except ClusterError as err:
-            return LogPart(container=container, previous=previous, content=b"", error=str(err), cut=False)
-        return LogPart(container=container, previous=previous, content=content, error="", cut=len(content) >= limit)
+            return LogPart(container=container, previous=previous, content=b"", error=str(err))
+        return LogPart(container=container, previous=previous, content=content, cut=cut)
+
+    def _read_log(self, ref: PodRef, container: str, previous: bool, tail_lines: int | None) -> bytes:
+        return self.client.read_log(
+            ref.namespace,
+            ref.name,
+            container,
+            previous=previous,
+            tail_lines=tail_lines,
+            limit_bytes=self.request.log_limit_bytes,
+        )
 
     def _save(
         self, ref: PodRef, at: datetime, kind: ArtifactKind, status: ArtifactStatus, content: bytes, message: str

@@ -30,7 +30,7 @@ TOKEN_FILE_MAX_AGE_SECONDS = 60.0  # client-go rest/token_source.go: bound token
 _MAX_FILE_BYTES = 4 * 1024 * 1024  # the largest bundles of authorities are some hundred KiB
 _MAX_OUTPUT_BYTES = 1024 * 1024
 _STDERR_TAIL_BYTES = 8 * 1024
-_STDERR_LINES = 5
+_QUOTED_LINES = 5
 _LINGER_SECONDS = 0.2  # a plug-in that has ended may leave a child behind that holds its pipes
 
 
@@ -100,19 +100,21 @@ def run_plugin(
     except (OSError, ValueError) as err:
         raise _plugin_misconfigured(plugin, f"cannot be started ({_reason(err)})") from err
     with process:
+        output = complaints = b""
         try:
             output, complaints = _read_output(process, deadline)
             process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired as err:
             _kill_group(process)
-            raise _plugin_failed(plugin, f"did not end within {timeout_seconds:g} seconds and was stopped") from err
+            text = f"did not end within {timeout_seconds:g} seconds and was stopped"
+            raise _plugin_failed(plugin, text, complaints) from err
         except BaseException:
             _kill_group(process)
             raise
+    if len(output) > _MAX_OUTPUT_BYTES:
+        raise _plugin_failed(plugin, f"printed more than {_MAX_OUTPUT_BYTES >> 20} MiB and was stopped", complaints)
     if process.returncode:
         raise _plugin_failed(plugin, _describe_exit(process.returncode), complaints)
-    if len(output) > _MAX_OUTPUT_BYTES:
-        raise _plugin_failed(plugin, f"printed more than {_MAX_OUTPUT_BYTES >> 20} MiB", complaints)
     return output
 
 
@@ -163,8 +165,8 @@ def context_warnings(context: Context) -> tuple[str, ...]:
     warnings = []
     if cluster.insecure_skip_tls_verify and _uses_tls(context):
         warnings.append(
-            f"context {show(context.name)}: insecure-skip-tls-verify is set in {make_plain(str(cluster.file))}: anybody "
-            f"on the way to {make_plain(cluster.server)} can read and change what is sent, the token included."
+            f"context {show(context.name)}: insecure-skip-tls-verify is set in {make_plain(str(cluster.file))}: "
+            f"anybody on the way to {make_plain(cluster.server)} can read and change what is sent, the token included."
         )
     if cluster.server and not _uses_tls(context) and (user.token or user.token_file or user.exec):
         warnings.append(
@@ -230,6 +232,9 @@ def _load_client_certificate(tls: ssl.SSLContext, user: UserEntry) -> None:
         raise KubeconfigError(f"{key_place} is encrypted, and there is nobody to ask for its password; decrypt it.")
 
     try:
+        if user.client_certificate and user.client_key:
+            tls.load_cert_chain(user.client_certificate, user.client_key, password=refuse_to_ask)
+            return
         # OpenSSL loads a key from files only; these are ours alone (0600 in a folder of 0700) and gone at once
         with tempfile.TemporaryDirectory(prefix="oomdb-") as folder:
             certificate_file, key_file = Path(folder, "certificate"), Path(folder, "key")
@@ -481,19 +486,20 @@ def _read_answer(plugin: ExecPlugin, output: bytes) -> _Answer:
 
 
 def _read_output(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes, bytes]:
-    """Return the plug-in's stdout and the end of its stderr; a stdout too long is cut, and its writer killed."""
+    """Return the plug-in's stdout and the end of its stderr, as far as they came before the deadline.
+
+    A stdout too long is cut, and its writer killed.
+    """
     output, complaints = bytearray(), bytearray()
     assert process.stdout is not None
     assert process.stderr is not None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ, output)
         selector.register(process.stderr, selectors.EVENT_READ, complaints)
-        while selector.get_map():
-            remaining_seconds = deadline - time.monotonic()
-            if remaining_seconds <= 0:
-                raise subprocess.TimeoutExpired(process.args, 0)
-            ready = selector.select(min(remaining_seconds, _LINGER_SECONDS))
-            if not ready and process.poll() is not None:
+        while selector.get_map() and len(output) <= _MAX_OUTPUT_BYTES:
+            has_ended = process.poll() is not None
+            ready = selector.select(min(max(0.0, deadline - time.monotonic()), _LINGER_SECONDS))
+            if (has_ended and not ready) or time.monotonic() >= deadline:
                 break
             for key, _ in ready:
                 piece = os.read(key.fd, 65536)
@@ -501,15 +507,15 @@ def _read_output(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[b
                     selector.unregister(key.fileobj)
                 key.data.extend(piece)
             del complaints[:-_STDERR_TAIL_BYTES]
-            if len(output) > _MAX_OUTPUT_BYTES:
-                _kill_group(process)
-                break
+    if len(output) > _MAX_OUTPUT_BYTES:
+        _kill_group(process)
     return bytes(output), bytes(complaints)
 
 
 def _kill_group(process: "subprocess.Popen[bytes]") -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
 
 
 def _describe_exit(code: int) -> str:
@@ -517,15 +523,13 @@ def _describe_exit(code: int) -> str:
 
 
 def _plugin_misconfigured(plugin: ExecPlugin, what: str) -> KubeconfigError:
-    hint = plugin.install_hint.strip()
-    advice = f"\n{_show_lines(hint)}" if hint else " Check the user's exec entry."
-    return KubeconfigError(f"{_name_plugin(plugin)} {what}.{advice}")
+    return KubeconfigError(f"{_name_plugin(plugin)} {what}. {_quote_lines(plugin.install_hint) or _ADVICE}")
 
 
 def _plugin_failed(plugin: ExecPlugin, what: str, complaints: bytes = b"") -> ClusterUnauthorized:
-    said = _show_lines(complaints.decode("utf-8", "replace"))
+    said = _quote_lines(complaints.decode("utf-8", "replace"))
     return ClusterUnauthorized(
-        f"{_name_plugin(plugin)} {what}" + (f":\n{said}" if said else "; run it by hand to see why.")
+        f"{_name_plugin(plugin)} {what}{f', saying: {said}' if said else '; run it by hand to see why.'}"
     )
 
 
@@ -534,10 +538,11 @@ def _name_plugin(plugin: ExecPlugin) -> str:
     return f"{place}: the plug-in {show(plugin.command)}"
 
 
+_ADVICE = "Correct the user's exec entry, or install the plug-in."
 _TERMINAL_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
-def _show_lines(text: str) -> str:
-    """Return the last lines without colours and control characters, indented."""
-    lines = [make_plain(line.expandtabs()).rstrip() for line in _TERMINAL_SEQUENCE.sub("", text).splitlines()]
-    return "\n".join(f"  {line}" for line in [line for line in lines if line][-_STDERR_LINES:])
+def _quote_lines(text: str) -> str:
+    """Return the last lines as one, without colours and control characters."""
+    lines = [make_plain(line.expandtabs(1)).strip() for line in _TERMINAL_SEQUENCE.sub("", text).splitlines()]
+    return " | ".join([line for line in lines if line][-_QUOTED_LINES:])

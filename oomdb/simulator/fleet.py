@@ -15,7 +15,6 @@ from oomdb.simulator.kubeconfig import fleet_context
 from oomdb.simulator.objects import ApiDict, namespace
 from oomdb.simulator.timeline import (
     COMPLETED,
-    EVENT_LIFE,
     NEVER,
     OOM,
     SIGKILL,
@@ -65,11 +64,10 @@ class ClusterStory:
     def content_at(self, instant: datetime) -> Content:
         """Return what the cluster shows at an instant of the story: a pure function, a few milliseconds of work."""
         present = [life for life in self._lives if life.exists_at(instant)]
-        recent = [life for life in self._lives if _may_have_events(life, instant)]
         return Content(
             namespaces=self._namespaces,
             pods=[life.pod_at(instant) for life in present],
-            events=[event for life in recent for event in life.events_at(instant)],
+            events=[event for life in self._lives for event in life.events_at(instant)],
             logs={key: text for life in present for key, text in life.logs_at(instant)},
         )
 
@@ -444,7 +442,3 @@ _CHAPTERS = (
     _builds,
     _ephemeral,
 )
-
-
-def _may_have_events(life: PodLife, instant: datetime) -> bool:
-    return life.created_at <= instant and (life.deleted_at is None or instant < life.deleted_at + EVENT_LIFE)

@@ -2,10 +2,9 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
-from itertools import zip_longest
 
 from oomdb.simulator.cluster import LogKey
 from oomdb.simulator.objects import (
@@ -90,10 +89,11 @@ class Loop:
 
 
 @dataclass(frozen=True, slots=True)
-class _EndedStay:
+class _KilledStay:
     stay: Stay
     at: datetime
     after: Stay | None
+    forgotten_at: datetime  # when `lastState` shows the end of the instance after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +141,11 @@ class ContainerLife:
         return at if waits else stay.started_at
 
     @cached_property
-    def oom_kills(self) -> tuple[_EndedStay, ...]:
+    def oom_kills(self) -> tuple[_KilledStay, ...]:
         """The instances that were OOM-killed, each with the one after it."""
         return tuple(
-            _EndedStay(stay, stay.finished_at, after)
-            for stay, after in zip_longest(self.stays, self.stays[1:])
+            _KilledStay(stay, stay.finished_at, self._find_stay(index + 1), self._forgotten_at(index))
+            for index, stay in enumerate(self.stays)
             if stay.reason == OOM[0] and stay.finished_at is not None
         )
 
@@ -183,6 +183,15 @@ class ContainerLife:
             message = f"back-off 5m0s restarting failed container={self.name}"
             return waiting("CrashLoopBackOff", message), stay.as_terminated()
         return stay.as_terminated(), earlier
+
+    def _find_stay(self, index: int) -> Stay | None:
+        return self.stays[index] if index < len(self.stays) else None
+
+    def _forgotten_at(self, index: int) -> datetime:
+        after, later = self._find_stay(index + 1), self._find_stay(index + 2)
+        if after is None or after.finished_at is None or later is None:
+            return NEVER
+        return after.finished_at if self._pause_after(index + 1) >= _SHORTEST_BACK_OFF else later.started_at
 
     def _pause_after(self, index: int) -> timedelta:
         finished_at = self.stays[index].finished_at
@@ -222,7 +231,7 @@ class PodLife:
         return pod(
             self.name,
             namespace=self.namespace,
-            containers=[_lost(life) if evicted else self._container_at(life, at) for life in self.containers],
+            containers=[self._container_at(life, at) for life in self.containers],
             restart_policy=self.restart_policy,
             labels=self.labels,
             owner=self.owner,
@@ -262,7 +271,7 @@ class PodLife:
             for kill in life.oom_kills:
                 if kill.at >= end:
                     break
-                visible_until = min(kill.after.finished_at or NEVER if kill.after else NEVER, end)
+                visible_until = min(kill.forgotten_at, end)
                 if life.oom_events and kill.after and kill.after.started_at <= end:
                     visible_until = max(visible_until, kill.after.started_at + EVENT_LIFE)
                 yield Kill(
@@ -296,6 +305,8 @@ class PodLife:
     def _container_at(self, life: ContainerLife, at: datetime) -> Container:
         if self.unpullable_image:
             return image_pull_back_off(life.name, image=self.unpullable_image)
+        if self.evicted_at is not None and self.evicted_at <= at:
+            return _evict(life, self.evicted_at).container_at(at)
         return life.container_at(at)
 
     def _events_between(self, oldest: datetime, latest: datetime) -> Iterator[Callable[[ApiDict], ApiDict]]:
@@ -364,10 +375,10 @@ def _has_ended(stay: Stay, at: datetime) -> bool:
     return stay.finished_at is not None and stay.finished_at <= at
 
 
-def _lost(life: ContainerLife) -> Container:
-    # what the kubelet makes up for a container that was gone when it looked
-    state = {"exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": None, "finishedAt": None}
-    return Container(name=life.name, image=life.image, memory_limit=life.memory_limit, state={"terminated": state})
+def _evict(life: ContainerLife, at: datetime) -> ContainerLife:
+    # the kubelet stops an evicted pod's containers, which heed SIGTERM here
+    running_stay = next(stay for stay in reversed(life.stays) if stay.started_at <= at)
+    return replace(life, stays=(Stay(running_stay.started_at, at, "Error", 143),))
 
 
 def _scheduled_event(pod: ApiDict, *, message: str, at: datetime) -> ApiDict:

@@ -108,6 +108,12 @@ def close_abandoned_runs(store: Store, *, now: datetime, is_alive: Callable[[int
     return closed
 
 
+def list_origins(store: Store) -> set[str]:
+    """Return where the store's runs come from: collect, import, ingest, demo."""
+    with store.reading() as conn:
+        return set(conn.execute(select(runs.c.origin).distinct()).scalars())
+
+
 def process_is_alive(pid: int) -> bool:
     """Tell whether a process of this machine is there."""
     try:

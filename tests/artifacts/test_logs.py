@@ -125,7 +125,7 @@ def test_other_containers_follow_under_headings_that_name_them() -> None:
 
 
 def test_a_cut_log_says_so() -> None:
-    text = render_log([LogPart("app", False, b"x" * 1024, cut=True)])
+    text = render_log([LogPart("app", False, b"x" * 1024, cut="end")])
     assert text.endswith(
         b"xxx\n(cut here after 1,024 bytes: --log-limit-bytes and --log-tail-lines set how much is taken)\n"
     )
@@ -134,3 +134,9 @@ def test_a_cut_log_says_so() -> None:
 def test_bytes_that_are_no_text_survive() -> None:
     content = bytes(range(256)) + b"\xff\xfe\n"
     assert content in render_log([LogPart("app", False, content)])
+
+
+def test_a_log_of_which_only_the_end_was_taken_says_so_before_it() -> None:
+    text = render_log([LogPart("app", False, b"x" * 1024, cut="beginning")])
+    assert b"(the beginning is left out; the last 1,024 bytes follow: --log-limit-bytes" in text
+    assert text.endswith(b"xxx\n")

@@ -101,6 +101,18 @@ def test_a_true_kill_is_shown_as_long_as_it_is_said_to_be(
                 assert kill.container_id not in shown, kill
 
 
+def test_a_kill_is_forgotten_at_the_instant_that_is_said(story: ClusterStory) -> None:
+    kills = [
+        kill
+        for kill in story.truth(END - timedelta(days=2), END, include_ephemeral=True).kills
+        if kill.container not in ("app", "warmer") and kill.visible_until < END
+    ]
+    assert len(kills) >= 3
+    for kill in kills:
+        assert kill.container_id in set(iter_kill_ids(story.content_at(kill.visible_until - timedelta(seconds=1))))
+        assert kill.container_id not in set(iter_kill_ids(story.content_at(kill.visible_until)))
+
+
 def test_containers_wait_in_crash_loops_in_the_times_of_true_loops_only(
     story: ClusterStory, contents: dict[datetime, Content]
 ) -> None:
@@ -166,7 +178,7 @@ def test_the_traps_are_there(contents: dict[datetime, Content]) -> None:
     assert any("Back-off pulling image" in event["message"] and event["type"] == "Normal" for event in events)
     assert any(last["exitCode"] == 137 and last["reason"] == "Error" for last in ended)
     assert any(last["exitCode"] == 0 for last in ended)
-    assert any(pod["status"].get("reason") == "Evicted" for pod, _ in statuses)
+    assert any(pod["status"].get("reason") == "Evicted" and pod["status"]["phase"] == "Failed" for pod, _ in statuses)
     assert any(pod["metadata"]["namespace"] == EPHEMERAL_NAMESPACE for pod, _ in statuses)
     assert len({pod["metadata"]["uid"] for pod, _ in statuses if pod["metadata"]["name"] == "metrics-store-0"}) >= 5
     assert any("tekton.dev/taskRun" in pod["metadata"]["labels"] for pod, _ in statuses)
