@@ -178,7 +178,7 @@ def _run(
         write(render_findings(result.scans, app))
     code = _exit_code(result, strict=strict)
     if result.clusters_read:
-        _show_reports(app, store, result, wants_report)
+        pass
     elif wants_report:
         note("no cluster could be read: the exports were left as they are", app)
     _log_line(result, seconds=time.monotonic() - began, code=code)

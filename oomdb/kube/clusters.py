@@ -75,7 +75,7 @@ def select_clusters(
             there is no current context.
     """
     texts = [text.strip() for text in contexts if text.strip()]
-    if current and contexts:
+    if current and texts:
         raise UsageError("--current and --contexts exclude each other; use one of them.")
     if contexts and not texts:
         raise UsageError("--contexts names nothing; give parts of contexts or clusters, separated by commas.")
@@ -136,7 +136,7 @@ def _derive_name(contexts: Sequence[Context]) -> str:
         if (name := _make_safe(find(context)))
     )
     _, _, name = min(candidates, default=(0, "", ""))
-    return name or f"cluster-{_hash(contexts[0].name)}"
+    return name or f"cluster-{_hash(min(context.name for context in contexts), digits=8)}"
 
 
 def _find_fleet_name(context: Context) -> str:
@@ -152,7 +152,11 @@ def _find_login_host(context: Context) -> str:
 def _find_plain_name(context: Context) -> str:
     """Return what follows the last slash, else the whole, unless that is a user's name."""
     _, slash, last = context.name.rpartition("/")
-    is_user = _SYSTEM_USER.match(last) or (slash and last == context.user.name.partition("/")[0])
+    is_user = (
+        _LOGIN_CONTEXT.fullmatch(context.name)
+        or _SYSTEM_USER.match(last)
+        or (slash and last == context.user.name.partition("/")[0])
+    )
     return "" if is_user else last
 
 
@@ -173,17 +177,17 @@ def _part_clashes(
     derived: Mapping[tuple[str, ...], str], configured: Mapping[tuple[str, ...], str | None]
 ) -> dict[tuple[str, ...], str]:
     """Give a suffix to all derived names that are there twice, or that were given to another cluster."""
-    taken = Counter(name for name in (*derived.values(), *configured.values()) if name)
-    parted = {server: f"{name}-{_hash(*server)}" if taken[name] > 1 else name for server, name in derived.items()}
-    # a context may be named like another's name with its suffix
-    return (
-        parted
-        if len(set(parted.values())) == len(parted)
-        else {server: f"{name}-{_hash(*server, digits=32)}" for server, name in derived.items()}
-    )
+    given = [name for name in configured.values() if name]
+    parted = dict(derived)
+    for digits in (8, 64):  # a second round, since a context may be named like another's name with its suffix
+        taken = Counter([*parted.values(), *given])
+        for server, name in derived.items():
+            if taken[parted[server]] > 1:
+                parted[server] = f"{name}-{_hash(*server, digits=digits)}"
+    return parted
 
 
-def _hash(*parts: str, digits: int = 8) -> str:
+def _hash(*parts: str, digits: int) -> str:
     text = "\n".join(part for part in parts if part)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
 

@@ -18,7 +18,7 @@ from oomdb.model import ClusterScan
 from oomdb.simulator.certificates import Authority
 from oomdb.simulator.cluster import SimulatedCluster
 from oomdb.simulator.faults import Faults
-from oomdb.simulator.kubeconfig import ContextEntry, fleet_context, write_kubeconfig
+from oomdb.simulator.kubeconfig import ContextEntry, write_kubeconfig
 from oomdb.simulator.permissions import Permissions
 from oomdb.simulator.server import RunningServer, serve
 from oomdb.store.database import Store, open_for_writing
@@ -118,7 +118,7 @@ def running_fleet(
         }
         entries = [
             ContextEntry(
-                context=fleet_context(name),
+                context=name,
                 server=server.url,
                 authority_pem=server.authority_pem,
                 token="token",
