@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +17,13 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from oomdb.errors import StoreError
+from oomdb.settings import mask_password
 from oomdb.store.schema import APPLICATION_ID, REVISION
-from oomdb.store.views import create_views, drop_views
+from oomdb.store.views import create_views, drop_views, views_are_current
 
 PAGE_BYTES = 8192  # rows of 300 to 450 bytes leave less of a page unused than in SQLite's 4096
 BUSY_TIMEOUT_SECONDS = 30  # how long a writer waits for another one
+PATIENCE_OF_CLOSE_MS = 1000  # how long a close waits for readers: most are done by then
 # file systems whose locks and shared memory WAL cannot rely on (https://sqlite.org/wal.html, "all processes … must be
 # on the same host computer")
 _NETWORK_FILE_SYSTEMS = {
@@ -29,12 +33,27 @@ _NETWORK_FILE_SYSTEMS = {
     "smb3",
     "smbfs",
     "fuse.sshfs",
+    "fuse.ceph",
+    "fuse.glusterfs",
     "9p",
     "afs",
     "ceph",
     "glusterfs",
     "lustre",
 }
+_MOUNTS = Path("/proc/mounts")
+_OCTAL = re.compile(r"\\([0-7]{3})")  # how blanks and backslashes stand in it (fstab(5))
+
+
+@dataclass(frozen=True, slots=True)
+class Migrations:
+    """A folder of migrations, as alembic names it, and the newest revision in it."""
+
+    folder: str
+    newest: str
+
+
+OWN_MIGRATIONS = Migrations("oomdb:migrations", REVISION)
 
 
 class Store:
@@ -44,8 +63,11 @@ class Store:
     takes the write lock at once. Errors of SQLAlchemy and SQLite leave as `StoreError`.
     """
 
-    def __init__(self, path: Path, *, engine: Engine, warnings: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, path: Path, *, engine: Engine, migrations: Migrations = OWN_MIGRATIONS, warnings: tuple[str, ...] = ()
+    ) -> None:
         self.path = path
+        self.migrations = migrations
         self.warnings = warnings
         self._engine = engine
 
@@ -73,8 +95,9 @@ class Store:
 
     def close(self) -> None:
         """Empty the write-ahead log into the database, so that the folder can be copied, and let go of the file."""
-        # a reader elsewhere may hold it: then that reader's close does it
+        # a reader elsewhere may hold it for long: then the next writer's close does it
         with contextlib.suppress(SQLAlchemyError), self._engine.connect() as conn:
+            conn.exec_driver_sql(f"PRAGMA busy_timeout={PATIENCE_OF_CLOSE_MS}")
             conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         self._engine.dispose()
 
@@ -92,34 +115,43 @@ class Store:
             raise StoreError(_explain(self.path, err.orig or err)) from err
         except SQLAlchemyError as err:
             raise StoreError(f"{self.path}: {err}") from err
+        except (OverflowError, UnicodeEncodeError) as err:  # the driver's, for integers of 65 bits and lone surrogates
+            raise StoreError(f"{self.path}: a value cannot be stored: {err}; nothing of this step was stored.") from err
 
 
 def database_path(target: str) -> Path:
     """Return the file of a `--db` value: a path, or `sqlite:///path`.
 
     Raises:
-        StoreError: for another database, which is not supported yet, and for an in-memory one.
+        StoreError: for another database, which is not supported yet, for an in-memory one, and for no path at all.
     """
-    if "://" not in target:
-        return Path(target).expanduser()
+    path = target if "://" not in target else _path_of_url(target)
+    if not path or path == ":memory:" or "\0" in path:
+        raise StoreError(f"{mask_password(target)!r} names no file; give --db a path or sqlite:///PATH.")
     try:
-        url = make_url(target)
-    except ArgumentError as err:
-        raise StoreError("The database URL cannot be read; use a path or sqlite:///PATH.") from err
-    if url.get_backend_name() != "sqlite":
-        raise StoreError(
-            f"'{url.render_as_string(hide_password=True)}': this version of oomdb stores in SQLite only; "
-            "give --db a path or sqlite:///PATH."
-        )
-    if not url.database or url.database == ":memory:":
-        raise StoreError(f"'{target}' names no file; give --db a path or sqlite:///PATH.")
-    return Path(url.database).expanduser()
+        return Path(path).expanduser()
+    except RuntimeError as err:
+        raise StoreError(f"{path}: no such user's home; give --db the whole path.") from err
 
 
-def open_for_writing(target: str, *, file_mode: int = 0o600) -> Store:
+def open_for_writing(
+    target: str,
+    *,
+    file_mode: int = 0o600,
+    busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS,
+    migrations: Migrations = OWN_MIGRATIONS,
+    mounts: Path = _MOUNTS,
+) -> Store:
     """Open the database of a command that writes: created where there is none, upgraded where it is older.
 
-    An older database is first copied to `<name>.<revision>.bak`.
+    An older database is first copied to `<name>.<revision>.<time>.bak`.
+
+    Args:
+        target: a path, or `sqlite:///path`.
+        file_mode: of a database that is created, whatever the umask.
+        busy_timeout_seconds: how long each transaction waits for another writer.
+        migrations: those that lead to the newest revision.
+        mounts: the system's table of mounted file systems, in the format of /proc/mounts.
 
     Raises:
         StoreError: if it is not oomdb's, is newer than this oomdb, or cannot be opened or written.
@@ -133,8 +165,9 @@ def open_for_writing(target: str, *, file_mode: int = 0o600) -> Store:
             path.chmod(file_mode)
     except OSError as err:
         raise StoreError(f"{path}: cannot create the database: {err.strerror}.") from err
-    warnings = _network_warning(path)
-    store = Store(path, engine=_create_engine(path, wal=not warnings), warnings=warnings)
+    warnings = _network_warning(path, mounts)
+    engine = _create_engine(path, wal=not warnings, busy_timeout_seconds=busy_timeout_seconds)
+    store = Store(path, engine=engine, migrations=migrations, warnings=warnings)
     try:
         _bring_up_to_date(store)
     except BaseException:
@@ -150,7 +183,11 @@ def open_for_reading(target: str) -> Store:
         StoreError: if there is none, or it is not oomdb's, older (then `oomdb db upgrade` helps) or newer.
     """
     path = database_path(target)
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as err:
+        raise StoreError(f"{path}: the database cannot be opened: {err.strerror}.") from err
+    if not there:
         raise StoreError(f"{path}: there is no database; `oomdb collect` makes one, or say --db or --output.")
     store = Store(path, engine=_create_engine(path, read_only=True))
     try:
@@ -175,7 +212,7 @@ def read_revision(store: Store) -> str | None:
         StoreError: if the file is not oomdb's database, or is newer than this oomdb.
     """
     with store.reading() as conn:
-        return _checked_revision(conn, store.path)
+        return _checked_revision(conn, store)
 
 
 def back_up(store: Store, destination: Path) -> Path:
@@ -190,7 +227,7 @@ def back_up(store: Store, destination: Path) -> Path:
     try:
         os.close(os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, store.path.stat().st_mode & 0o777))
         with (
-            contextlib.closing(sqlite3.connect(_uri(store.path, read_only=True), uri=True)) as source,
+            contextlib.closing(sqlite3.connect(file_uri(store.path, read_only=True), uri=True)) as source,
             contextlib.closing(sqlite3.connect(beside)) as target,
         ):
             source.backup(target)
@@ -206,49 +243,9 @@ def connect_for_alembic(target: str) -> Connection:
     return _create_engine(database_path(target)).connect()
 
 
-def _bring_up_to_date(store: Store) -> None:
-    found = read_revision(store)
-    if found == REVISION:
-        return
-    if found is not None:
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        back_up(store, store.path.with_name(f"{store.path.name}.{found}.{stamp}.bak"))
-    _upgrade(store)
-
-
-def _upgrade(store: Store) -> None:
-    # half a second to import, needed only here
-    from alembic import command
-    from alembic.config import Config
-    from alembic.util.exc import CommandError
-
-    config = Config()
-    config.set_main_option("script_location", "oomdb:migrations")
-    with store._speaking_plainly(), store._engine.connect() as conn:
-        # with foreign keys on, batch mode's DROP TABLE deletes the rows that point to the table; and the pragma does
-        # nothing inside a transaction
-        conn.exec_driver_sql("PRAGMA foreign_keys=OFF")
-        conn.rollback()
-        conn = conn.execution_options(oomdb_writes=True)
-        try:
-            with conn.begin():
-                if _checked_revision(conn, store.path) == REVISION:
-                    return  # another process was quicker
-                drop_views(conn)
-                config.attributes["connection"] = conn
-                command.upgrade(config, "head")
-                create_views(conn)
-                broken = conn.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
-                if broken:
-                    raise StoreError(f"{store.path}: the upgrade would break references ({len(broken)}); not done.")
-                conn.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
-        except CommandError as err:
-            raise StoreError(f"{store.path}: the upgrade failed: {err}") from err
-        finally:
-            conn.exec_driver_sql("PRAGMA foreign_keys=ON")
-            conn.rollback()
-    with store.writing() as conn:
-        refresh_statistics(conn)
+def file_uri(path: Path, *, read_only: bool = False) -> str:
+    """Return the URI by which SQLite opens an existing file, whatever characters are in its path."""
+    return f"file:{quote(str(path.absolute()))}?mode={'ro' if read_only else 'rw'}"
 
 
 def refresh_statistics(conn: Connection) -> None:
@@ -257,7 +254,86 @@ def refresh_statistics(conn: Connection) -> None:
     conn.exec_driver_sql("ANALYZE")
 
 
-def _checked_revision(conn: Connection, path: Path) -> str | None:
+def _path_of_url(target: str) -> str:
+    try:
+        url = make_url(target)
+    except (ArgumentError, ValueError):
+        # not chained: what could not be read may be a part of a password
+        raise StoreError("The database URL cannot be read; use a path or sqlite:///PATH.") from None
+    if url.get_backend_name() != "sqlite":
+        raise StoreError(
+            f"'{mask_password(target)}': this version of oomdb stores in SQLite only; "
+            "give --db a path or sqlite:///PATH."
+        )
+    return url.database or ""
+
+
+def _bring_up_to_date(store: Store) -> None:
+    with store.reading() as conn:
+        if _checked_revision(conn, store) == store.migrations.newest and views_are_current(conn):
+            return
+    with store._speaking_plainly(), store._engine.connect() as conn:
+        # with foreign keys on, batch mode's DROP TABLE deletes the rows that point to the table
+        _switch_foreign_keys(conn, on=False)
+        conn = conn.execution_options(oomdb_writes=True)
+        try:
+            with conn.begin():
+                _upgrade(conn, store)
+        finally:
+            _switch_foreign_keys(conn, on=True)
+
+
+def _switch_foreign_keys(conn: Connection, *, on: bool) -> None:
+    # to the driver itself: the pragma does nothing inside a transaction, and SQLAlchemy begins one by any statement
+    driver = conn.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    driver.execute(f"PRAGMA foreign_keys={'ON' if on else 'OFF'}")
+
+
+def _upgrade(conn: Connection, store: Store) -> None:
+    """Bring the schema and the views up to date, inside a transaction that has the write lock."""
+    found = _checked_revision(conn, store)
+    backup = None
+    if found == store.migrations.newest:
+        if not views_are_current(conn):  # else another process was quicker
+            drop_views(conn)
+            create_views(conn)
+        return
+    if found is not None:
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        backup = back_up(store, store.path.with_name(f"{store.path.name}.{found}.{stamp}.bak"))
+    try:
+        drop_views(conn)
+        _run_migrations(conn, store)
+        create_views(conn)
+        broken = conn.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+        if broken:
+            raise StoreError(f"{store.path}: the upgrade would break references ({len(broken)}); not done.")
+        conn.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+        refresh_statistics(conn)
+    except BaseException:
+        if backup is not None:
+            backup.unlink(missing_ok=True)  # the database stays as it is, and each try would leave one more
+        raise
+
+
+def _run_migrations(conn: Connection, store: Store) -> None:
+    # half a second to import, needed only here
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util.exc import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", store.migrations.folder.replace("%", "%%"))
+    config.attributes["connection"] = conn
+    try:
+        command.upgrade(config, "head")
+    except CommandError as err:
+        raise StoreError(f"{store.path}: the upgrade failed: {err}") from err
+
+
+def _checked_revision(conn: Connection, store: Store) -> str | None:
+    path, newest = store.path, store.migrations.newest
     application = conn.exec_driver_sql("PRAGMA application_id").scalar()
     tables = set(conn.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars())
     if not tables and application in (0, APPLICATION_ID):
@@ -265,20 +341,22 @@ def _checked_revision(conn: Connection, path: Path) -> str | None:
     if application != APPLICATION_ID or "alembic_version" not in tables:
         raise StoreError(f"{path} is a SQLite database, but not one of oomdb's; say --db with another path.")
     found = conn.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    if found is None or not found.isdigit() or int(found) > int(REVISION):
+    if found is None or not found.isdecimal() or int(found) > int(newest):
         raise StoreError(
-            f"{path}: the database is at revision {found}, newer than this oomdb ({REVISION}): upgrade oomdb."
+            f"{path}: the database is at revision {found}, newer than this oomdb ({newest}): upgrade oomdb."
         )
     return str(found)
 
 
-def _create_engine(path: Path, *, wal: bool = True, read_only: bool = False) -> Engine:
+def _create_engine(
+    path: Path, *, wal: bool = True, read_only: bool = False, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS
+) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         creator=lambda: sqlite3.connect(
-            _uri(path, read_only=read_only),
+            file_uri(path, read_only=read_only),
             uri=True,
-            timeout=BUSY_TIMEOUT_SECONDS,
+            timeout=busy_timeout_seconds,
             isolation_level=None,  # BEGIN is ours, see below
             check_same_thread=False,  # the pool hands a connection to one thread at a time
         ),
@@ -286,14 +364,14 @@ def _create_engine(path: Path, *, wal: bool = True, read_only: bool = False) -> 
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
-        cursor = connection.cursor()
         if not read_only:
-            cursor.execute(f"PRAGMA page_size={PAGE_BYTES}")  # heeded by a new file only
-            cursor.execute(f"PRAGMA journal_mode={'WAL' if wal else 'DELETE'}")
-            cursor.execute("PRAGMA synchronous=NORMAL")
-            cursor.execute("PRAGMA secure_delete=OFF")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
+            # the journal mode is written into the file, and a foreign one shall be refused as it was
+            if _is_empty_or_ours(connection):
+                connection.execute(f"PRAGMA page_size={PAGE_BYTES}")  # heeded by a new file only
+                connection.execute(f"PRAGMA journal_mode={'WAL' if wal else 'DELETE'}")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute("PRAGMA secure_delete=OFF")
+        connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")
     def begin(conn: Connection) -> None:
@@ -303,12 +381,14 @@ def _create_engine(path: Path, *, wal: bool = True, read_only: bool = False) -> 
     return engine
 
 
-def _uri(path: Path, *, read_only: bool = False) -> str:
-    return f"file:{quote(str(path.absolute()))}?mode={'ro' if read_only else 'rw'}"
+def _is_empty_or_ours(connection: sqlite3.Connection) -> bool:
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    return pages == 0 or application == APPLICATION_ID
 
 
-def _network_warning(path: Path) -> tuple[str, ...]:
-    kind = _file_system(path)
+def _network_warning(path: Path, mounts: Path) -> tuple[str, ...]:
+    kind = _file_system(path, mounts)
     if kind not in _NETWORK_FILE_SYSTEMS:
         return ()
     return (
@@ -317,18 +397,21 @@ def _network_warning(path: Path) -> tuple[str, ...]:
     )
 
 
-def _file_system(path: Path) -> str:
+def _file_system(path: Path, mounts: Path) -> str:
     try:
-        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+        lines = mounts.read_text(errors="surrogateescape").splitlines()
     except OSError:
         return ""  # not Linux: unknown is treated as local
     real = str(path.resolve())
-    best = max(
-        (mount for mount in mounts if len(mount) > 2 and _lies_below(real, mount[1])),
-        key=lambda mount: len(mount[1]),
-        default=["", "", ""],
-    )
-    return best[2]
+    found, longest = "", 0
+    for line in lines:
+        fields = line.split(" ")
+        if len(fields) > 2:
+            mount_point = _OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[1])
+            # of two on one folder the later one counts: the automounter's own stands before what it mounted
+            if _lies_below(real, mount_point) and len(mount_point) >= longest:
+                found, longest = fields[2], len(mount_point)
+    return found
 
 
 def _lies_below(path: str, mount_point: str) -> bool:
@@ -345,7 +428,9 @@ def _explain(path: Path, err: BaseException) -> str:
         free = shutil.disk_usage(path.parent).free // 2**20
         return f"{path}: the disk is full ({free} MiB free); nothing of this step was stored."
     if "locked" in said:
-        return f"{path}: another process has been writing for {BUSY_TIMEOUT_SECONDS} s; try again."
+        return f"{path}: another process has been writing for too long; try again when it is done."
+    if path.is_dir():
+        return f"{path} is a folder; say --db with the path of a file in it, such as {path / 'oomdb.sqlite'}."
     if "unable to open" in said or "readonly" in said:
         return (
             f"{path}: cannot be opened ({said}). SQLite needs to write a log beside it, also to read: make the folder "

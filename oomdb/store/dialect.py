@@ -12,9 +12,6 @@ from oomdb.timespan import to_whole_seconds
 
 __all__ = ["Instant", "contains", "day_of", "greatest", "instant_shape", "least", "one_of", "upsert"]
 
-_STORED = "%Y-%m-%d %H:%M:%S"
-
-
 class Instant(TypeDecorator[datetime]):
     """A UTC instant in whole seconds: `YYYY-MM-DD HH:MM:SS` on SQLite, so that `datetime('now', '-7 days')` compares
     exactly with it; `timestamptz` elsewhere. Values without a zone are refused.
@@ -30,7 +27,7 @@ class Instant(TypeDecorator[datetime]):
         if value is None:
             return None
         whole = to_whole_seconds(value)
-        return whole.strftime(_STORED) if dialect.name == "sqlite" else whole
+        return whole.replace(tzinfo=None).isoformat(" ") if dialect.name == "sqlite" else whole
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:

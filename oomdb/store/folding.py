@@ -49,7 +49,7 @@ class FoldedFinding:
 
     finding: Finding
     new: tuple[Occurrence, ...]
-    known: tuple[Occurrence, ...]  # as they shall be stored from now on
+    known: tuple[Occurrence, ...]  # as they shall be stored from now on; maybe new with another finding of the scan
     instants: tuple[datetime, ...]  # of the evidence, each once, in order
 
 
@@ -63,9 +63,9 @@ def identity_prefix(kind: str, key: ContainerKey) -> str:
     return kind + _hash(*key)
 
 
-def finding_key(cluster: str, finding: Finding) -> str:
+def finding_key(cluster: str, namespace: str, pod: str, pod_uid: str, container: str, type_: str) -> str:
     """Return what makes a finding that one within a run: a hash of where it is and what type it has."""
-    return _hash(cluster, finding.namespace, finding.pod, finding.pod_uid, finding.container, finding.type)
+    return _hash(cluster, namespace, pod, pod_uid, container, type_)
 
 
 def fold(
@@ -80,9 +80,12 @@ def fold(
         seen_at: the moment of the scan, until which a loop that waits now has lasted.
     """
     folded = []
+    # two findings can speak of one container: the UID in an event is what its sender wrote
+    so_far: dict[ContainerKey, dict[str, Occurrence]] = {}
     for finding in findings:
         key = (pod_key(cluster, finding), finding.container)
-        of_type = [occurrence for occurrence in stored.get(key, ()) if occurrence.type == finding.type]
+        of_container = so_far.setdefault(key, {it.identity: it for it in stored.get(key, ())})
+        of_type = [occurrence for occurrence in of_container.values() if occurrence.type == finding.type]
         kills = [sighting for sighting in finding.sightings if not sighting.is_loop]
         loops = [sighting for sighting in finding.sightings if sighting.is_loop]
         new: list[Occurrence] = []
@@ -92,6 +95,7 @@ def fold(
         if loops:
             _fold_loop(key, loops, [it for it in of_type if it.is_loop], new, known, seen_at)
             instants.update(to_whole_seconds(sighting.at) for sighting in loops)
+        of_container.update({it.identity: it for it in (*known.values(), *new)})
         folded.append(FoldedFinding(finding, tuple(new), tuple(known.values()), tuple(sorted(instants))))
     return folded
 
@@ -151,7 +155,7 @@ def _find_kill_of_event(sighting: Sighting, among: Iterable[Occurrence]) -> Occu
     before = [
         kill
         for kill in among
-        if not kill.is_loop and kill.time_quality != "event" and sent - EVENT_AFTER_KILL <= kill.occurred_at <= sent
+        if kill.time_quality != "event" and timedelta() <= sent - kill.occurred_at <= EVENT_AFTER_KILL
     ]
     return max(before, key=lambda kill: kill.occurred_at, default=None)
 
@@ -163,7 +167,7 @@ def _find_event_of_kill(kill: Occurrence, among: Iterable[Occurrence]) -> Occurr
         for other in among
         if other.time_quality == "event"
         and not other.container_id
-        and kill.occurred_at <= other.occurred_at <= kill.occurred_at + EVENT_AFTER_KILL
+        and timedelta() <= other.occurred_at - kill.occurred_at <= EVENT_AFTER_KILL
     ]
     return min(after, key=lambda other: other.occurred_at, default=None)
 
@@ -223,7 +227,7 @@ def _continues(loop: Occurrence, *, at: datetime, began: datetime, last_seen: da
     if at <= loop.last_seen_at:
         return True  # nothing has stopped since the loop was last seen: old evidence, still to be read
     if restarts is None or loop.restart_count is None:
-        return began <= loop.last_seen_at + LONGEST_PAUSE_OF_A_LOOP
+        return began - loop.last_seen_at <= LONGEST_PAUSE_OF_A_LOOP
     pauses = (last_seen - loop.last_seen_at) // LONGEST_PAUSE_OF_A_LOOP
     return restarts - loop.restart_count >= pauses
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, or_, select
@@ -13,6 +13,7 @@ from oomdb.store.database import Store
 from oomdb.store.folding import KILL, LOOP, ContainerKey, FoldedFinding, Occurrence, fold, identity_prefix, pod_key
 from oomdb.store.schema import artifacts, occurrences
 
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # no kill is older
 _CHUNK = 200  # terms of one OR, values in one IN: far below SQLite's limits (expression depth 1,000)
 
 
@@ -54,8 +55,7 @@ def _read_stored(
     stored: dict[ContainerKey, list[Occurrence]] = defaultdict(list)
     if not scanned:
         return stored
-    # a kill is only compared with kills of its time; a loop with the container's last one, whenever that was
-    earliest = min(sighting.at for finding in scanned for sighting in finding.sightings) - timedelta(hours=1)
+    earliest = _earliest_to_compare(scanned)
     identity, occurred_at = occurrences.c.identity, occurrences.c.occurred_at
     keys = {(pod_key(cluster, finding), finding.container) for finding in scanned}
     by_prefix = {identity_prefix(kind, key): key for key in keys for kind in (KILL, LOOP)}
@@ -69,6 +69,14 @@ def _read_stored(
         for row in rows:
             stored[by_prefix[row.identity[: len(prefixes[0])]]].append(_occurrence_of(row))
     return stored
+
+
+def _earliest_to_compare(scanned: Sequence[Finding]) -> datetime:
+    # a kill is only compared with kills of its time; a loop with the container's last one, whenever that was. An event
+    # that is sent again keeps its first time, which its sender may have set to any year
+    sightings = [sighting for finding in scanned for sighting in finding.sightings]
+    first = min((min(it.at, it.first_event_at or it.at) for it in sightings), default=_BEGINNING)
+    return max(first, _BEGINNING) - timedelta(hours=1)
 
 
 def _occurrence_of(row: Any) -> Occurrence:

@@ -71,5 +71,15 @@ def drop_views(conn: Connection) -> None:
 
 def create_views(conn: Connection) -> None:
     """Create every view."""
-    for name, (_, select) in VIEWS.items():
-        conn.execute(text(f"CREATE VIEW {name} AS {select}"))
+    for name in VIEWS:
+        conn.exec_driver_sql(_statement(name))
+
+
+def views_are_current(conn: Connection) -> bool:
+    """Tell whether every view is there as this version of oomdb declares it."""
+    stored = {name: sql for name, sql in conn.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'view'"))}
+    return all(stored.get(name) == _statement(name) for name in VIEWS)
+
+
+def _statement(name: str) -> str:
+    return f"CREATE VIEW {name} AS {VIEWS[name][1]}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, literal, select, update
 
 from oomdb.errors import StoreError
 from oomdb.model import ClusterScan, Finding
@@ -41,6 +41,8 @@ class RecordedScan:
 def record_scan(store: Store, run_id: int, scan: ClusterScan, *, seen_at: datetime) -> RecordedScan:
     """Record one cluster's part of a run in one transaction; recording it again replaces it.
 
+    Artifacts stay known: their files are there, and findings of other runs may point to them.
+
     Raises:
         StoreError: if the run is not running any more, or the database cannot be written.
     """
@@ -65,7 +67,7 @@ def _forget(conn: Connection, run_id: int, cluster: str) -> None:
     """Delete what the run has recorded of the cluster, where it has."""
     done = (run_clusters.c.run_id == run_id) & (run_clusters.c.cluster == cluster)
     if conn.execute(select(run_clusters.c.run_id).where(done)).first():
-        for table in (artifacts, findings, suspects, run_gaps, run_counts, run_clusters):
+        for table in (findings, suspects, run_gaps, run_counts, run_clusters):
             conn.execute(delete(table).where(table.c.run_id == run_id, table.c.cluster == cluster))
 
 
@@ -87,7 +89,14 @@ def _write_artifacts(conn: Connection, run_id: int, scan: ClusterScan) -> None:
         }
         for artifact in scan.artifacts
     ]
-    _insert_sorted(conn, artifacts, rows)
+    if rows:
+        key = [column.name for column in artifacts.primary_key]
+        statement = upsert(artifacts)
+        told = {column.name: column for column in statement.excluded if column.name not in key}
+        conn.execute(
+            statement.on_conflict_do_update(index_elements=key, set_=told),
+            sorted(rows, key=lambda row: [row[name] for name in key]),
+        )
 
 
 def _write_findings(conn: Connection, run_id: int, cluster: str, folded: Sequence[FoldedFinding]) -> None:
@@ -99,7 +108,9 @@ def _write_findings(conn: Connection, run_id: int, cluster: str, folded: Sequenc
         rows.append(
             {
                 "run_id": run_id,
-                "finding_key": finding_key(cluster, finding),
+                "finding_key": finding_key(
+                    cluster, finding.namespace, finding.pod, finding.pod_uid, finding.container, finding.type
+                ),
                 **_place(cluster, finding),
                 "container": finding.container,
                 "type": finding.type,
@@ -154,13 +165,14 @@ def _write_occurrences(conn: Connection, run_id: int, cluster: str, folded: Sequ
                     "exit_code": occurrence.exit_code,
                     "reason": occurrence.reason,
                     "restart_count": occurrence.restart_count,
-                    "last_run_id": run_id,
                 }
             )
+    _insert_sorted(conn, occurrences, begun)
     if seen_again:
         known = update(occurrences).where(occurrences.c.identity == bindparam("known_identity"))
+        # a slow run may come after a later one that saw it too
+        known = known.values(last_run_id=greatest(occurrences.c.last_run_id, literal(run_id)))
         conn.execute(known, sorted(seen_again, key=lambda row: str(row["known_identity"])))
-    _insert_sorted(conn, occurrences, begun)
     if days:
         statement = upsert(daily_counts)
         conn.execute(

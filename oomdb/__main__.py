@@ -1,0 +1,5 @@
+"""`python -m oomdb` is `oomdb`."""
+
+from oomdb.cli.main import main
+
+main()

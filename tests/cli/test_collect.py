@@ -1,0 +1,225 @@
+"""`oomdb collect` as a user runs it, against simulated clusters over HTTPS."""
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oomdb.cli.main import run
+from oomdb.simulator import objects
+from oomdb.simulator.certificates import Authority
+from oomdb.simulator.cluster import SimulatedCluster
+from oomdb.simulator.faults import Fault, Hang
+from oomdb.simulator.kubeconfig import ContextEntry, fleet_context, write_kubeconfig
+from oomdb.simulator.server import RunningServer, serve
+
+
+class Fleet:
+    """Three clusters with one kill each, and the arguments that lead to them."""
+
+    def __init__(self, folder: Path, servers: Mapping[str, RunningServer]) -> None:
+        self.folder = folder
+        self.servers = servers
+        self.output = folder / "output"
+
+    def args(self, *more: str) -> list[str]:
+        base = ["collect", "--kubeconfig", str(self.folder / "kubeconfig"), "--output", str(self.output)]
+        return [*base, "--retries", "0", "--timeout", "2", *more]
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.output / "oomdb.sqlite")) as conn:
+            return list(conn.execute(sql))
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    killed_at = datetime.now(UTC) - timedelta(hours=2)
+    authority = Authority()
+    with ExitStack() as stack:
+        servers = {}
+        for name in ("kflux-prd-rh02", "kflux-prd-rh03", "stone-prod-p01"):
+            pod = objects.pod(containers=[objects.oom_killed(at=killed_at)])
+            cluster = SimulatedCluster([objects.namespace("shop-tenant"), objects.namespace("test-x")], [pod])
+            servers[name] = stack.enter_context(serve(cluster, authority=authority))
+        entries = [
+            ContextEntry(context=fleet_context(name), server=it.url, authority_pem=authority.pem, token="token")
+            for name, it in servers.items()
+        ]
+        write_kubeconfig(tmp_path / "kubeconfig", entries)
+        yield Fleet(tmp_path, servers)
+
+
+def test_a_collect_shows_connectivity_coverage_and_findings_in_this_order(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(fleet.args()) == 0
+    shown, told = capsys.readouterr()
+    titles = [line for line in shown.splitlines() if line in ("Connectivity", "Coverage", "Findings")]
+    assert titles == ["Connectivity", "Coverage", "Findings"]
+    assert "  ✓ kflux-prd-rh02  v1.31.6\n" in shown
+    assert "      OOMKilled  shop-7f6d9c5b8-x2x7k [app]  " in shown
+    assert "namespaces skipped: 1 by name test-*" in shown
+    assert re.search(r"^run=1 clusters=3/3 findings=3 new_occurrences=3 seconds=\d+ exit=0$", told, re.MULTILINE)
+
+
+def test_quiet_is_the_log_line_alone(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(fleet.args("-q")) == 0
+    shown, told = capsys.readouterr()
+    assert shown == ""
+    assert re.fullmatch(r"run=1 clusters=3/3 findings=3 new_occurrences=3 seconds=\d+ exit=0\n", told)
+
+
+def test_verbose_names_the_namespaces_that_are_skipped(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    run(fleet.args("-v"))
+    assert "kflux-prd-rh02: namespace test-x skipped: name test-*" in capsys.readouterr().err
+
+
+def test_one_cluster_down_is_said_and_only_strict_makes_it_an_error(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet.servers["stone-prod-p01"].stop()
+    assert run(fleet.args()) == 0
+    shown, told = capsys.readouterr()
+    assert "  ✗ stone-prod-p01  https://127.0.0.1:" in shown
+    assert "connection refused" in shown
+    assert "  stone-prod-p01: not read (unreachable)" in shown
+    assert "clusters=2/3" in told
+    assert run(fleet.args("--strict")) == 3
+    assert fleet.rows("SELECT status FROM runs") == [("partial",), ("partial",)]
+
+
+def test_all_clusters_down_is_exit_1_and_leaves_the_exports_alone(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(fleet.args("--report")) == 0
+    before = {path.name: path.read_bytes() for path in fleet.output.glob("oom_results*")}
+    assert set(before) == {"oom_results.csv", "oom_results.json", "oom_results.table"}
+    for server in fleet.servers.values():
+        server.stop()
+    assert run(fleet.args("--report")) == 1
+    assert "no cluster could be read: the exports were left as they are" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in fleet.output.glob("oom_results*")} == before
+    assert fleet.rows("SELECT status, count(*) FROM run_clusters WHERE run_id = 2 GROUP BY 1") == [("unreachable", 3)]
+
+
+def test_contexts_are_matched_by_a_part_of_their_name(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(fleet.args("--contexts", "RH02,p01")) == 0
+    told = capsys.readouterr().err
+    assert "Matched 'RH02' -> 'default/api-kflux-prd-rh02-0fk9-p1-openshiftapps-com:6443/someone'" in told
+    assert fleet.rows("SELECT cluster FROM run_clusters ORDER BY 1") == [("kflux-prd-rh02",), ("stone-prod-p01",)]
+    assert fleet.rows("SELECT scope FROM runs") == [("--contexts RH02,p01",)]
+
+
+def test_a_text_that_fits_several_clusters_is_an_error_that_lists_them(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(fleet.args("--contexts", "kflux")) == 2
+    told = capsys.readouterr().err
+    assert "kflux-prd-rh02" in told
+    assert "kflux-prd-rh03" in told
+
+
+def test_current_is_the_current_context_alone(fleet: Fleet) -> None:
+    assert run(fleet.args("--current", "-q")) == 0
+    assert fleet.rows("SELECT cluster FROM run_clusters") == [("kflux-prd-rh02",)]
+
+
+def test_list_namespaces_scans_nothing(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(fleet.args("--list-namespaces", "--include-ephemeral", "--current")) == 0
+    assert capsys.readouterr().out == "kflux-prd-rh02\tshop-tenant\nkflux-prd-rh02\ttest-x\n"
+    assert not fleet.output.exists()
+
+
+@pytest.mark.parametrize("span", ["yesterday", "1w", "0d", "-1d", "1 d"])
+def test_a_time_range_that_is_none_is_a_usage_error_that_says_the_format(
+    fleet: Fleet, span: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(fleet.args(f"--time-range={span}")) == 2
+    assert "use a number and a unit: 30s, 15m (minutes), 6h, 1d, 7d, 1M" in capsys.readouterr().err
+
+
+def test_flags_of_old_jobs_are_taken(fleet: Fleet) -> None:
+    assert run(fleet.args("--no-tarballs", "--ns-batch-size", "20", "--ns-workers", "3", "--batch", "4", "-q")) == 0
+
+
+def test_a_second_collect_of_the_same_scope_does_nothing_while_one_runs(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet.servers["kflux-prd-rh02"].faults.add(Fault(match="/pods", action=Hang()))
+    command = [sys.executable, "-m", "oomdb", *fleet.args("-q", "--timeout", "30")]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as first:
+        try:
+            _wait_for_run(fleet)
+            assert run(fleet.args()) == 0
+            told = capsys.readouterr().err
+            assert f"(run 1, process {first.pid} on " in told
+            assert "already running since" in told
+            assert fleet.rows("SELECT count(*) FROM runs") == [(1,)]
+            assert run(fleet.args("--current", "--no-artifacts", "-q", "--include-ns", "nothing")) != 2
+            assert fleet.rows("SELECT count(*) FROM runs") == [(2,)]
+        finally:
+            first.kill()
+
+
+def test_ctrl_c_ends_with_130_and_closes_the_run(fleet: Fleet) -> None:
+    fleet.servers["kflux-prd-rh02"].faults.add(Fault(match="/pods", action=Hang()))
+    command = [sys.executable, "-m", "oomdb", *fleet.args("--timeout", "30")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        _wait_for_run(fleet, clusters=2)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert told.endswith("oomdb: interrupted\n")
+    assert fleet.rows("SELECT status, finished_at IS NULL FROM runs") == [("partial", 0)]
+
+
+def test_a_killed_collect_is_closed_by_the_next_one(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet.servers["kflux-prd-rh02"].faults.add(Fault(match="/pods", action=Hang()))
+    command = [sys.executable, "-m", "oomdb", *fleet.args("-q", "--timeout", "30")]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        _wait_for_run(fleet)
+        process.kill()
+    fleet.servers["kflux-prd-rh02"].faults.clear()
+    with closing(sqlite3.connect(fleet.output / "oomdb.sqlite")) as conn, conn:
+        conn.execute("UPDATE runs SET heartbeat_at = datetime(heartbeat_at, '-3 minutes')")
+    assert run(fleet.args()) == 0
+    shown, told = capsys.readouterr()
+    assert "run 1 was cut short: its process is gone; closed" in told
+    assert fleet.rows("SELECT status IN ('partial', 'aborted') FROM runs ORDER BY id") == [(1,), (0,)], shown
+
+
+def test_database_folders_and_files_are_not_readable_by_others(fleet: Fleet) -> None:
+    before = os.umask(0)
+    try:
+        run(fleet.args("-q", "--report"))
+    finally:
+        os.umask(before)
+    modes = {
+        path.relative_to(fleet.output).parts[0]: path.stat().st_mode & 0o777
+        for path in fleet.output.rglob("*")
+        if path.is_file()
+    }
+    assert modes.pop("oomdb.sqlite") == 0o600
+    assert set(modes.values()) == {0o640}
+
+
+def _wait_for_run(fleet: Fleet, *, clusters: int = 0) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            if fleet.rows("SELECT 1 FROM runs") and fleet.rows("SELECT count(*) FROM run_clusters")[0][0] >= clusters:
+                return
+        except sqlite3.OperationalError:
+            pass  # not there yet
+        time.sleep(0.05)
+    raise AssertionError("the collect did not begin")
