@@ -201,7 +201,7 @@ def _find_configured_name(contexts: Sequence[Context], names: Mapping[str, str])
             if key is not None and key in names:
                 found[key] = names[key]
     for key, name in found.items():
-        if name != _make_safe(name):
+        if not name or name != _make_safe(name):
             raise SettingsError(
                 f"[clusters]: {show(key)} is named {show(name)}; a cluster's name must not be empty, '.' or '..', nor "
                 "hold '/', ':' or control characters."

@@ -317,7 +317,8 @@ def _restarts_in_order(plot: _Plot) -> Iterator[PodLife]:
 
 
 def _stateful(plot: _Plot) -> Iterator[PodLife]:
-    created_at = plot.since - _DAY
+    # UIDs are hashes of name and birth: one born at the same second in each cluster would be one pod
+    created_at = (plot.since - (1 + plot.chance("metrics-store")) * _DAY).replace(microsecond=0)
     while created_at < plot.end:
         deleted_at = created_at + 6 * _DAY
         ends = plot.now_and_then(f"store-{created_at}", start=created_at, end=deleted_at - _HOUR, every=2 * _DAY)

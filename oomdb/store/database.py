@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from oomdb.errors import StoreError
 from oomdb.settings import mask_password
 from oomdb.store.schema import APPLICATION_ID, REVISION
-from oomdb.store.views import create_views, drop_views, views_are_current
+from oomdb.store.views import create_views, drop_views, list_stale_views
 
 PAGE_BYTES = 8192  # rows of 300 to 450 bytes leave less of a page unused than in SQLite's 4096
 BUSY_TIMEOUT_SECONDS = 30  # how long a writer waits for another one
@@ -270,7 +270,7 @@ def _path_of_url(target: str) -> str:
 
 def _bring_up_to_date(store: Store) -> None:
     with store.reading() as conn:
-        if _checked_revision(conn, store) == store.migrations.newest and views_are_current(conn):
+        if _checked_revision(conn, store) == store.migrations.newest and not list_stale_views(conn):
             return
     with store._speaking_plainly(), store._engine.connect() as conn:
         # with foreign keys on, batch mode's DROP TABLE deletes the rows that point to the table
@@ -295,7 +295,7 @@ def _upgrade(conn: Connection, store: Store) -> None:
     found = _checked_revision(conn, store)
     backup = None
     if found == store.migrations.newest:
-        if not views_are_current(conn):  # else another process was quicker
+        if list_stale_views(conn):  # else another process was quicker
             drop_views(conn)
             create_views(conn)
         return
@@ -384,7 +384,7 @@ def _create_engine(
 def _is_empty_or_ours(connection: sqlite3.Connection) -> bool:
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    return pages == 0 or application == APPLICATION_ID
+    return bool(pages == 0 or application == APPLICATION_ID)
 
 
 def _network_warning(path: Path, mounts: Path) -> tuple[str, ...]:

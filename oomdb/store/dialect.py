@@ -10,7 +10,8 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from oomdb.timespan import to_whole_seconds
 
-__all__ = ["Instant", "contains", "day_of", "greatest", "instant_shape", "least", "one_of", "upsert"]
+__all__ = ["Instant", "contains", "day_of", "greatest", "instant_shape", "least", "one_of", "stored_day", "upsert"]
+
 
 class Instant(TypeDecorator[datetime]):
     """A UTC instant in whole seconds: `YYYY-MM-DD HH:MM:SS` on SQLite, so that `datetime('now', '-7 days')` compares
@@ -64,6 +65,11 @@ def least(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[i
 def greatest(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:
     """Build the larger of two values of one row."""
     return func.max(one, other)
+
+
+def stored_day(column: ColumnElement[Any]) -> ColumnElement[str]:
+    """Build the UTC day of a stored instant, as `day_of` gives it."""
+    return func.substr(column, 1, 10)
 
 
 def day_of(at: datetime) -> str:

@@ -63,6 +63,12 @@ def identity_prefix(kind: str, key: ContainerKey) -> str:
     return kind + _hash(*key)
 
 
+def kill_identity(key: ContainerKey, sighting: Sighting) -> str:
+    """Return the identity of a kill as one sighting tells it: by its container ID, without one by its instant."""
+    distinct = sighting.container_id or (sighting.first_event_at or sighting.at).isoformat(timespec="seconds")
+    return identity_prefix(KILL, key) + _hash(sighting.type, sighting.evidence, distinct)
+
+
 def finding_key(cluster: str, namespace: str, pod: str, pod_uid: str, container: str, type_: str) -> str:
     """Return what makes a finding that one within a run: a hash of where it is and what type it has."""
     return _hash(cluster, namespace, pod, pod_uid, container, type_)
@@ -127,10 +133,8 @@ def _fold_kills(
 
 def _build_kill(key: ContainerKey, sighting: Sighting) -> Occurrence:
     at = to_whole_seconds(sighting.at)
-    # one kill has one container ID; where it is missing, its instant stands for it
-    distinct = sighting.container_id or (sighting.first_event_at or sighting.at).isoformat(timespec="seconds")
     return Occurrence(
-        identity=identity_prefix(KILL, key) + _hash(sighting.type, sighting.evidence, distinct),
+        identity=kill_identity(key, sighting),
         type=sighting.type,
         occurred_at=at,
         last_seen_at=at,

@@ -10,7 +10,17 @@ from sqlalchemy import Connection, or_, select
 
 from oomdb.model import Finding
 from oomdb.store.database import Store
-from oomdb.store.folding import KILL, LOOP, ContainerKey, FoldedFinding, Occurrence, fold, identity_prefix, pod_key
+from oomdb.store.folding import (
+    KILL,
+    LOOP,
+    ContainerKey,
+    FoldedFinding,
+    Occurrence,
+    fold,
+    identity_prefix,
+    kill_identity,
+    pod_key,
+)
 from oomdb.store.schema import artifacts, occurrences
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # no kill is older
@@ -57,23 +67,33 @@ def _read_stored(
         return stored
     earliest = _earliest_to_compare(scanned)
     identity, occurred_at = occurrences.c.identity, occurrences.c.occurred_at
-    keys = {(pod_key(cluster, finding), finding.container) for finding in scanned}
-    by_prefix = {identity_prefix(kind, key): key for key in keys for kind in (KILL, LOOP)}
+    by_prefix: dict[str, ContainerKey] = {}
+    told: dict[str, list[str]] = defaultdict(list)  # by prefix: the identities of the kills that the scan tells of
+    for finding in scanned:
+        key = (pod_key(cluster, finding), finding.container)
+        kills = [kill_identity(key, sighting) for sighting in finding.sightings if not sighting.is_loop]
+        by_prefix |= {identity_prefix(kind, key): key for kind in (KILL, LOOP)}
+        told[identity_prefix(KILL, key)] += kills
     for prefixes in _chunks(by_prefix):
         # an identity is its prefix and as many hex digits again: all lie between the prefix and the prefix and 'g'
         rows = conn.execute(
             select(occurrences)
             .where(or_(*(identity.between(prefix, prefix + "g") for prefix in prefixes)))
-            .where(or_(identity.startswith(LOOP), occurred_at >= earliest))
+            .where(or_(identity.startswith(LOOP), occurred_at >= earliest, identity.in_(_of(told, prefixes))))
         )
         for row in rows:
             stored[by_prefix[row.identity[: len(prefixes[0])]]].append(_occurrence_of(row))
     return stored
 
 
+def _of(told: Mapping[str, list[str]], prefixes: Iterable[str]) -> list[str]:
+    return [identity for prefix in prefixes for identity in told.get(prefix, ())]
+
+
 def _earliest_to_compare(scanned: Sequence[Finding]) -> datetime:
-    # a kill is only compared with kills of its time; a loop with the container's last one, whenever that was. An event
-    # that is sent again keeps its first time, which its sender may have set to any year
+    # a kill is compared with itself, whatever time it was given before, and with kills of its time; a loop with the
+    # container's last one, whenever that was. An event that is sent again keeps its first time, which its sender may
+    # have set to any year
     sightings = [sighting for finding in scanned for sighting in finding.sightings]
     first = min((min(it.at, it.first_event_at or it.at) for it in sightings), default=_BEGINNING)
     return max(first, _BEGINNING) - timedelta(hours=1)

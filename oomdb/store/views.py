@@ -75,11 +75,11 @@ def create_views(conn: Connection) -> None:
         conn.exec_driver_sql(_statement(name))
 
 
-def views_are_current(conn: Connection) -> bool:
-    """Tell whether every view is there as this version of oomdb declares it."""
+def list_stale_views(conn: Connection) -> list[str]:
+    """Return the views that are missing, or not as this version of oomdb declares them."""
     stored = {name: sql for name, sql in conn.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'view'"))}
-    return all(stored.get(name) == _statement(name) for name in VIEWS)
+    return [name for name in VIEWS if stored.get(name) != _statement(name)]
 
 
 def _statement(name: str) -> str:
-    return f"CREATE VIEW {name} AS {VIEWS[name][1]}"
+    return f"CREATE VIEW {name} AS {VIEWS[name][1]}".rstrip()  # as SQLite keeps it

@@ -127,13 +127,13 @@ def test_a_failure_is_shared_by_those_who_waited_for_it(tmp_path: Path) -> None:
     assert open_credentials(using(tmp_path, tmp_path / "plugin")).authorization() == "Bearer later"
 
 
-def together(count: int) -> Callable[[ExecPlugin], bytes]:
+def together(count: int, *, inside: str = "find_token") -> Callable[[ExecPlugin], bytes]:
     """Return a runner that begins when all other of so many threads wait for its answer."""
 
     def run(plugin: ExecPlugin) -> bytes:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            waiting = [frame for frame in sys._current_frames().values() if frame.f_code.co_name == "find_token"]
+            waiting = [frame for frame in sys._current_frames().values() if frame.f_code.co_name == inside]
             if len(waiting) == count - 1:
                 break
             time.sleep(0.005)
@@ -172,6 +172,20 @@ def test_after_401_in_four_threads_the_plugin_runs_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(ask, range(4)))
     assert answers == [(True, "Bearer two")] * 4
+    assert runs(tmp_path) == 2
+
+
+def test_the_same_token_again_is_asked_for_once_by_four_threads(tmp_path: Path) -> None:
+    path = printing(tmp_path, credential("one"))
+    open_credentials(using(tmp_path, path)).authorization()
+    credentials = open_credentials(using(tmp_path, path), run=together(4, inside="replace_token"))
+
+    def ask(_: int) -> bool:
+        credentials.authorization()
+        return credentials.refresh()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, range(4))) == [False] * 4
     assert runs(tmp_path) == 2
 
 
@@ -265,6 +279,13 @@ def test_a_plugin_that_hangs_is_stopped_with_its_children(tmp_path: Path) -> Non
         run_plugin(plugin_of(tmp_path, path), timeout_seconds=0.5)
     assert str(caught.value).endswith("did not end within 0.5 seconds and was stopped, saying: open your browser")
     assert not is_running(int((tmp_path / "child").read_text()))
+
+
+def test_a_plugin_is_stopped_when_we_are_interrupted(tmp_path: Path) -> None:
+    path = script(tmp_path, f'echo $$ > "{tmp_path}/pid"; kill -INT {os.getpid()}; sleep 600')
+    with pytest.raises(KeyboardInterrupt):
+        run_plugin(plugin_of(tmp_path, path), timeout_seconds=20)
+    assert not is_running(int((tmp_path / "pid").read_text()))
 
 
 def is_running(pid: int) -> bool:
@@ -660,4 +681,14 @@ def test_a_missing_client_key_file_is_told(tmp_path: Path, authority: trustme.CA
     (tmp_path / "me.crt").write_bytes(identity(authority)[0])
     fields = {"client-certificate": "me.crt", "client-key": "me.key"}
     with pytest.raises(KubeconfigError, match=r"client-key: .*/me\.key cannot be read \(No such file or directory\)"):
+        build_ssl_context(load_one(tmp_path, users=[user("someone", fields)]))
+
+
+def test_a_client_certificate_needs_a_place_for_a_file(
+    tmp_path: Path, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = identity(authority)
+    fields = {"client-certificate-data": encode(certificate), "client-key-data": encode(key)}
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "no"))
+    with pytest.raises(KubeconfigError, match=r"no temporary file can be written \(No such file or directory\)"):
         build_ssl_context(load_one(tmp_path, users=[user("someone", fields)]))
