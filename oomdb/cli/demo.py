@@ -133,7 +133,7 @@ def _collect_at(store: Store, targets: Sequence[ClusterTarget], request: Collect
         arguments="oomdb demo",
     )
     run_id = begin_run(store, start, now=at)
-    collect(store, run_id, targets, request, listener=_Silence(), clock=lambda: at)
+    collect(store, run_id, targets, request, listener=Listener(), clock=lambda: at)
 
 
 def _build_request(app: "App", folder: Path) -> CollectRequest:
@@ -165,7 +165,3 @@ def _next_steps(folder: Path) -> tuple[str, ...]:
         f"  oomdb coverage --output {folder} --since 14d",
         f"  oomdb summary --output {folder}",
     )
-
-
-class _Silence(Listener):
-    """Hears everything and says nothing: weeks of collects in half a minute would fill the terminal."""

@@ -29,7 +29,12 @@ class Entry(NamedTuple):
 
 
 COMMANDS: tuple[Entry, ...] = (
-    Entry("collect", "oomdb.cli.collect:collect_command", "Scan the clusters and store what was found as one run.", "Collect"),
+    Entry(
+        "collect",
+        "oomdb.cli.collect:collect_command",
+        "Scan the clusters and store what was found as one run.",
+        "Collect",
+    ),
     Entry("demo", "oomdb.cli.demo:demo_command", "Try everything on a simulated fleet: no cluster needed.", "Care"),
 )
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
 
 from oomdb.collect.capture import CaptureRequest, capture_artifacts
 from oomdb.collect.scan import ScanRequest, ScanResult, choose_namespaces, scan_cluster
@@ -45,8 +44,10 @@ class Connection:
     error: OomdbError | None = None
 
 
-class Listener(Protocol):
-    """Hears how a collect goes on; `scanning`, `pods_read` and `skipped` come from the worker threads."""
+class Listener:
+    """Hears how a collect goes on, and does nothing of its own; `scanning`, `pods_read` and `skipped` are called from
+    the worker threads.
+    """
 
     def connected(self, connections: Sequence[Connection]) -> None:
         """Every cluster was asked whether it is there."""

@@ -97,7 +97,7 @@ def database_info(store: Store) -> list[tuple[str, Cell]]:
 
         return [
             ("path", str(store.path.absolute())),
-            ("size in bytes", store.path.stat().st_size),
+            ("size in bytes", pragma("page_count") * pragma("page_size")),
             ("free pages", pragma("freelist_count")),
             ("page size in bytes", pragma("page_size")),
             ("revision", conn.execute(text("SELECT version_num FROM alembic_version")).scalar()),

@@ -141,7 +141,7 @@ def _speaking_plainly(watch: _StopWatch) -> Iterator[None]:
         yield
     # Warning: several statements; the others: a NUL or a lone surrogate in the text, an integer of 65 bits
     except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as err:
-        raise QueryError(_explain(str(err), watch)) from err
+        raise QueryError(_explain(str(err).removesuffix("."), watch)) from err
 
 
 def _explain(said: str, watch: _StopWatch) -> str:
@@ -154,9 +154,9 @@ def _explain(said: str, watch: _StopWatch) -> str:
     if "no such table" in said or "no such column" in said:
         return f"{said}; run `oomdb schema` to see the tables and columns."
     if "supply a value for binding" in said:
-        return f"{said} Give each :name of the query a value."
+        return f"{said}; give each :name of the query one."
     if "has no name" in said or "Incorrect number of bindings" in said:
-        return f"{said}; name the parameters, as in :name."
+        return "A parameter of the query has no name: write :name, and give it a value."
     if "too big" in said:
         return f"{said}: a value may have {LONGEST_VALUE_BYTES >> 20} MiB at most."
     return f"The query failed: {said}."

@@ -77,7 +77,9 @@ def create_views(conn: Connection) -> None:
 
 def list_stale_views(conn: Connection) -> list[str]:
     """Return the views that are missing, or not as this version of oomdb declares them."""
-    stored = {name: sql for name, sql in conn.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'view'"))}
+    stored = {
+        row.name: row.sql for row in conn.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'view'"))
+    }
     return [name for name in VIEWS if stored.get(name) != _statement(name)]
 
 

@@ -9,12 +9,11 @@ from typing import Any
 
 from oomdb.artifacts.local import ArtifactFolder
 from oomdb.collect.capture import CaptureRequest
-from oomdb.collect.run import CollectRequest, CollectResult, Connection, collect
+from oomdb.collect.run import CollectRequest, CollectResult, Connection, Listener, collect
 from oomdb.collect.scan import ScanRequest
 from oomdb.detectors.registry import load_detectors
 from oomdb.kube.clusters import ClusterTarget, plan_clusters
 from oomdb.kube.kubeconfig import load_kubeconfig
-from oomdb.model import ClusterScan
 from oomdb.simulator.certificates import Authority
 from oomdb.simulator.cluster import SimulatedCluster
 from oomdb.simulator.faults import Faults
@@ -28,7 +27,7 @@ NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-class Ear:
+class Ear(Listener):
     """A listener that remembers what it heard."""
 
     def __init__(self) -> None:
@@ -39,17 +38,11 @@ class Ear:
     def connected(self, connections: Sequence[Connection]) -> None:
         self.connections = connections
 
-    def scanning(self, cluster: str) -> None:
-        pass
-
     def pods_read(self, cluster: str, count: int) -> None:
         self.counts.append(count)
 
     def skipped(self, cluster: str, rules: Mapping[str, str]) -> None:
         self.left_out.update(rules)
-
-    def scanned(self, scan: ClusterScan, new_occurrences: int) -> None:
-        pass
 
 
 @dataclass

@@ -135,7 +135,8 @@ def test_a_run_is_closed_when_the_database_breaks_under_it(tmp_path: Path) -> No
     with running_fleet(tmp_path, {"c1": with_pods(killed(-HOUR))}) as fleet:
         with fleet.store.writing() as conn:
             conn.exec_driver_sql(
-                "CREATE TRIGGER full BEFORE INSERT ON findings BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+                "CREATE TRIGGER full BEFORE INSERT ON findings "
+                "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
             )
         with pytest.raises(StoreError, match="disk is full"):
             fleet.collect(artifacts=False)
@@ -144,9 +145,8 @@ def test_a_run_is_closed_when_the_database_breaks_under_it(tmp_path: Path) -> No
 
 
 def test_what_would_be_scanned_is_listed_without_scanning(tmp_path: Path) -> None:
-    clusters = {
-        "c1": SimulatedCluster([objects.namespace("b-tenant"), objects.namespace("a-tenant"), objects.namespace("test-x")])
-    }
+    names = ("b-tenant", "a-tenant", "test-x")
+    clusters = {"c1": SimulatedCluster([objects.namespace(name) for name in names])}
     with running_fleet(tmp_path, clusters) as fleet:
         assert list_namespaces(fleet.targets, fleet.request()) == [("c1", "a-tenant"), ("c1", "b-tenant")]
 
