@@ -13,8 +13,9 @@ import click
 
 from oomdb.artifacts.local import ArtifactFolder
 from oomdb.cli.collect_output import render_coverage, render_findings
+from oomdb.cli.export_output import show_export_result
 from oomdb.cli.options import command, option, pass_app
-from oomdb.cli.output import note, write
+from oomdb.cli.output import escape_lines, note, write
 from oomdb.cli.progress import CollectProgress
 from oomdb.collect.capture import CaptureRequest
 from oomdb.collect.namespaces import NamespaceRules, parse_ephemeral_rules, parse_name_filters
@@ -26,6 +27,10 @@ from oomdb.errors import OomdbError
 from oomdb.kube.auth import context_warnings
 from oomdb.kube.clusters import ClusterTarget, plan_clusters, select_clusters
 from oomdb.kube.kubeconfig import load_kubeconfig
+from oomdb.queries.instances import list_instances_of_run
+from oomdb.queries.selection import find_run
+from oomdb.reports.files import write_exports
+from oomdb.reports.summary import render_run_summary
 from oomdb.settings import mask_password
 from oomdb.store.database import Store, open_for_writing
 from oomdb.store.runs import RunningRun, RunStart, begin_run, begin_run_alone, close_abandoned_runs, process_is_alive
@@ -41,7 +46,7 @@ EXIT_INCOMPLETE = 3
 
 @command(
     "collect",
-    short_help="Scan the clusters and store what was found as one run.",
+    short_help="Scan the clusters and store a run.",
     examples=(
         ("All clusters of the kubeconfig, four at a time", "oomdb collect --batch 4"),
         (
@@ -178,11 +183,27 @@ def _run(
         write(render_findings(result.scans, app))
     code = _exit_code(result, strict=strict)
     if result.clusters_read:
-        pass
+        _show_summary(app, store, result)
+        if wants_report:
+            written = write_exports(
+                store,
+                result.run_id,
+                output_dir=app.output_folder,
+                zone=app.zone,
+                file_mode=app.settings.artifact_file_mode,
+            )
+            show_export_result(written, app)
     elif wants_report:
         note("no cluster could be read: the exports were left as they are", app)
     _log_line(result, seconds=time.monotonic() - began, code=code)
     return code
+
+
+def _show_summary(app: "App", store: Store, result: CollectResult) -> None:
+    if app.verbosity != "quiet":
+        with store.reading() as conn:
+            instances = list_instances_of_run(conn, find_run(conn, result.run_id))
+        write(escape_lines(render_run_summary(instances, zone=app.zone)))
 
 
 def _begin(

@@ -11,8 +11,9 @@ import click
 from click.core import ParameterSource
 
 from oomdb.artifacts.local import ArtifactFolder
+from oomdb.cli.export_output import show_export_result
 from oomdb.cli.options import DATABASE_NAME, command, option, pass_app
-from oomdb.cli.output import note, write
+from oomdb.cli.output import note
 from oomdb.collect.capture import CaptureRequest
 from oomdb.collect.run import CollectRequest, Listener, collect
 from oomdb.collect.scan import ScanRequest
@@ -67,9 +68,8 @@ def demo_command(*, app: "App", days: int) -> int:
         _tell(app, store, folder, days)
         runs, clusters = days * 3, 3
         note(f"{runs} collects from {clusters} clusters were recorded in {store.path}", app)
-        result = write_exports(store, "latest", output_dir=folder, zone=app.zone, now=app.now)
-    for path in (*result.written, *result.unchanged):
-        write(f"{path}\n")
+        result = write_exports(store, "latest", output_dir=folder, zone=app.zone)
+    show_export_result(result, app)
     for line in _next_steps(folder):
         note(line, app)
     return 0

@@ -29,12 +29,9 @@ class Entry(NamedTuple):
 
 
 COMMANDS: tuple[Entry, ...] = (
-    Entry(
-        "collect",
-        "oomdb.cli.collect:collect_command",
-        "Scan the clusters and store what was found as one run.",
-        "Collect",
-    ),
+    Entry("collect", "oomdb.cli.collect:collect_command", "Scan the clusters and store a run.", "Collect"),
+    Entry("report", "oomdb.cli.report:report_command", "Write the exports of a run: csv, json, table.", "Report"),
+    Entry("summary", "oomdb.cli.summary:summary_command", "Show kills and crash loops per pod and day.", "Report"),
     Entry("demo", "oomdb.cli.demo:demo_command", "Try everything on a simulated fleet: no cluster needed.", "Care"),
 )
 

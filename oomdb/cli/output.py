@@ -76,6 +76,11 @@ def escape_controls(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
+def escape_lines(text: str) -> str:
+    """Return a text of several lines in which each line is escaped, and the line ends are kept."""
+    return "\n".join(escape_controls(line) for line in text.split("\n"))
+
+
 @dataclass(frozen=True, slots=True)
 class Paint:
     """Colours by what a text is; each text is escaped first, since names come from clusters."""

@@ -60,6 +60,7 @@ class Transport:
         Raises:
             KubeconfigError: the server's URL cannot be used, or its CA or client certificate cannot be loaded.
         """
+        context.require_usable()
         url = _parse_server(context)
         cluster, user = context.cluster, context.user
         self._context = context

@@ -4,6 +4,7 @@ Pure: reads findings and stored occurrences, returns what to insert and what to 
 """
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -114,21 +115,33 @@ def _fold_kills(
     known: dict[str, Occurrence],
     instants: set[datetime],
 ) -> None:
+    kills = {kill.identity: kill for kill in stored}
+    by_container_id = {kill.container_id: kill for kill in stored if kill.container_id}
+    begun: dict[str, Occurrence] = {}
     # what the status says comes first, so that an event of the same scan finds the kill that it tells of
-    for sighting in sorted(sightings, key=lambda it: (it.evidence == "event", it.at)):
-        by_event = sighting.evidence == "event"
+    by_status = sorted((it for it in sightings if it.evidence != "event"), key=lambda it: it.at)
+    for sighting in by_status:
         kill = _build_kill(key, sighting)
-        everything = [*new, *known.values(), *(it for it in stored if it.identity not in known)]
-        same = _find_identical(kill, everything)
+        same = kills.get(kill.identity) or by_container_id.get(kill.container_id)
+        same = same or _find_event_of_kill(kill, kills.values())
         if same is None:
-            same = _find_kill_of_event(sighting, everything) if by_event else _find_event_of_kill(kill, everything)
-        if same is None:
-            new.append(kill)
-            instants.add(kill.occurred_at)
-            continue
+            same = begun[kill.identity] = kill
+        elif same.identity not in begun:
+            same = known[same.identity] = _with_facts_of(same, kill)
+        kills[same.identity] = same
+        if same.container_id:
+            by_container_id[same.container_id] = same
         instants.add(same.occurred_at)
-        if same not in new:
-            known[same.identity] = same if by_event else _with_facts_of(same, kill)
+    dated = sorted((it for it in kills.values() if it.time_quality != "event"), key=lambda it: it.occurred_at)
+    for sighting in sorted((it for it in sightings if it.evidence == "event"), key=lambda it: it.at):
+        kill = _build_kill(key, sighting)
+        same = kills.get(kill.identity) or _find_kill_of_event(sighting, dated)
+        if same is None:
+            same = begun[kill.identity] = kills[kill.identity] = kill
+        elif same.identity not in begun:
+            known[same.identity] = same
+        instants.add(same.occurred_at)
+    new.extend(begun.values())
 
 
 def _build_kill(key: ContainerKey, sighting: Sighting) -> Occurrence:
@@ -147,23 +160,6 @@ def _build_kill(key: ContainerKey, sighting: Sighting) -> Occurrence:
     )
 
 
-def _find_identical(kill: Occurrence, among: Iterable[Occurrence]) -> Occurrence | None:
-    for other in among:
-        if other.identity == kill.identity or (kill.container_id and other.container_id == kill.container_id):
-            return other
-    return None
-
-
-def _find_kill_of_event(sighting: Sighting, among: Iterable[Occurrence]) -> Occurrence | None:
-    sent = to_whole_seconds(sighting.first_event_at or sighting.at)
-    before = [
-        kill
-        for kill in among
-        if kill.time_quality != "event" and timedelta() <= sent - kill.occurred_at <= EVENT_AFTER_KILL
-    ]
-    return max(before, key=lambda kill: kill.occurred_at, default=None)
-
-
 def _find_event_of_kill(kill: Occurrence, among: Iterable[Occurrence]) -> Occurrence | None:
     """Find a kill that only an event had told of so far, where the status shows it now."""
     after = [
@@ -174,6 +170,13 @@ def _find_event_of_kill(kill: Occurrence, among: Iterable[Occurrence]) -> Occurr
         and timedelta() <= other.occurred_at - kill.occurred_at <= EVENT_AFTER_KILL
     ]
     return min(after, key=lambda other: other.occurred_at, default=None)
+
+
+def _find_kill_of_event(sighting: Sighting, dated: Sequence[Occurrence]) -> Occurrence | None:
+    """Find the last kill before the event was first sent, among kills in order of time, unless it is too old."""
+    sent = to_whole_seconds(sighting.first_event_at or sighting.at)
+    before = bisect_right(dated, sent, key=lambda kill: kill.occurred_at)
+    return dated[before - 1] if before and sent - dated[before - 1].occurred_at <= EVENT_AFTER_KILL else None
 
 
 def _with_facts_of(stored: Occurrence, kill: Occurrence) -> Occurrence:

@@ -79,15 +79,14 @@ def _read_stored(
         rows = conn.execute(
             select(occurrences)
             .where(or_(*(identity.between(prefix, prefix + "g") for prefix in prefixes)))
-            .where(or_(identity.startswith(LOOP), occurred_at >= earliest, identity.in_(_of(told, prefixes))))
-        )
+            .where(or_(identity.startswith(LOOP), occurred_at >= earliest))
+        ).all()
+        # one pod's events can be more than a statement may have values
+        for older in _chunks({it for prefix in prefixes for it in told[prefix]} - {row.identity for row in rows}):
+            rows = [*rows, *conn.execute(select(occurrences).where(identity.in_(older)))]
         for row in rows:
             stored[by_prefix[row.identity[: len(prefixes[0])]]].append(_occurrence_of(row))
     return stored
-
-
-def _of(told: Mapping[str, list[str]], prefixes: Iterable[str]) -> list[str]:
-    return [identity for prefix in prefixes for identity in told.get(prefix, ())]
 
 
 def _earliest_to_compare(scanned: Sequence[Finding]) -> datetime:

@@ -1,5 +1,6 @@
 """Whole collects: several clusters, some of them down, again and again."""
 
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -166,7 +167,7 @@ def test_whoever_waits_is_called_back_while_nothing_ends() -> None:
 
     def work(_task: int) -> None:
         while len(waited) < 2:
-            pass
+            time.sleep(0.005)
 
     list(run_in_threads(work, [1], workers=1, on_wait=lambda: waited.append(1), wait_seconds=0.01))
     assert len(waited) >= 2

@@ -284,7 +284,9 @@ def test_a_plugin_that_hangs_is_stopped_with_its_children(tmp_path: Path) -> Non
 
 
 def test_a_plugin_is_stopped_when_we_are_interrupted(tmp_path: Path) -> None:
-    path = script(tmp_path, f'echo $$ > "{tmp_path}/pid"; kill -INT {os.getpid()}; sleep 600')
+    # more than a pipe holds: when it has been printed, somebody reads
+    body = f'echo $$ > "{tmp_path}/pid"; head -c 300000 /dev/zero; kill -INT {os.getpid()}; sleep 600'
+    path = script(tmp_path, body)
     with pytest.raises(KeyboardInterrupt):
         run_plugin(plugin_of(tmp_path, path), timeout_seconds=20)
     assert ends(int((tmp_path / "pid").read_text()))

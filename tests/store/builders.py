@@ -77,7 +77,7 @@ def kill_event(
 def loop(
     at: datetime, *, restarts: int | None = 5, waits: bool = True, container: str = "app", reason: str = "Error"
 ) -> Sighting:
-    """Return a loop as the status shows it; `at` is the container's last termination. One that does not wait is over."""
+    """Return a loop as the status shows it; `at` is the last termination; one that does not wait is over."""
     return Sighting(
         type=CRASH_LOOP_BACK_OFF,
         container=container,

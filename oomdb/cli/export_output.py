@@ -1,0 +1,36 @@
+"""What is said about exports: which run they are of, what was written, what the old files are called now."""
+
+from typing import TYPE_CHECKING
+
+from oomdb.cli.output import escape_controls, note, write
+from oomdb.reports.content import ReportContent
+from oomdb.reports.files import ExportResult
+from oomdb.timespan import format_for_people
+
+if TYPE_CHECKING:
+    from oomdb.cli.options import App
+
+
+def show_selection(content: ReportContent, app: "App") -> None:
+    """Say on stderr which run is reported, what it could not read, and that a newer run of another scope exists."""
+    run = content.run
+    note(f"run {run.id} of {format_for_people(run.started_at, app.zone)}: {len(content.rows)} rows", app)
+    for it in content.clusters:
+        if it.status != "complete":
+            note(f"{it.cluster}: {it.status}{f': {it.error}' if it.error else ''}", app)
+    newer = content.newer_of_other_scope
+    if newer is not None:
+        when = format_for_people(newer.started_at, app.zone)
+        note(f"run {newer.id} of {when} is newer, but of another scope ({newer.scope}): --run {newer.id} shows it", app)
+
+
+def show_export_result(result: ExportResult, app: "App") -> None:
+    """Print the files to stdout, and on stderr the names of backups and what was left alone."""
+    if result.backed_up:
+        note(f"Backed up {len(result.backed_up)} existing file(s):", app)
+        for path in result.backed_up:
+            note(f"  → {path.name}", app)
+    for path in result.unchanged:
+        note(f"{path} is up to date", app)
+    for path in (*result.written, *result.unchanged):
+        write(f"{escape_controls(str(path))}\n")

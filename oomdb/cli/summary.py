@@ -1,0 +1,45 @@
+"""`oomdb summary`: the blocks "Report for pod: …"."""
+
+from typing import TYPE_CHECKING
+
+from oomdb.cli.options import command, filter_options, pass_app
+from oomdb.cli.output import escape_lines, note, write
+from oomdb.errors import UsageError
+from oomdb.queries.instances import list_instances_of_pods, list_instances_of_run
+from oomdb.queries.selection import find_run
+from oomdb.reports.summary import render_pod_summary, render_run_summary
+from oomdb.store.database import open_for_reading
+
+if TYPE_CHECKING:
+    from oomdb.cli.options import App
+    from oomdb.queries.filters import FindingFilter
+
+
+@command(
+    "summary",
+    short_help="Show kills and crash loops per pod and day.",
+    examples=(
+        ("Every pod of the latest run", "oomdb summary"),
+        ("All days of the pods whose name contains a text", "oomdb summary --pod kube-rbac-proxy"),
+    ),
+)
+@filter_options("run", "pod")
+@pass_app
+def summary_command(*, app: "App", filters: "FindingFilter") -> None:
+    """Show how often each pod was killed or looped, one line a type, day, cluster and namespace.
+
+    Without --pod: a block for each pod of the run, with what that run saw. With --pod: one block for all pods whose
+    name contains the text, over the whole history. Each kill and each loop is counted once, on the day (in --tz) of
+    the kill, or of the loop's first sighting.
+    """
+    if filters.pod and filters.run is not None:
+        raise UsageError("--pod looks at the whole history: give --run or --pod, not both.")
+    with open_for_reading(app.database) as store, store.reading() as conn:
+        if filters.pod:
+            text = render_pod_summary(filters.pod, list_instances_of_pods(conn, filters.pod), zone=app.zone)
+        else:
+            run = find_run(conn, filters.run or "latest")
+            text = render_run_summary(list_instances_of_run(conn, run), zone=app.zone)
+            if not text:
+                note(f"run {run.id} found nothing in what it could read", app)
+    write(escape_lines(text))
