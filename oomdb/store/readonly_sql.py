@@ -46,6 +46,8 @@ _REFUSED_ACTIONS = {
     sqlite3.SQLITE_SAVEPOINT,
     sqlite3.SQLITE_TRANSACTION,
 }
+# they take addresses in memory and names of libraries
+_REFUSED_FUNCTIONS = {"fts3_tokenizer", "load_extension"}
 _ONLY_READS = "this only reads: one SELECT, WITH, VALUES, EXPLAIN, or a PRAGMA that reads"
 
 
@@ -117,7 +119,7 @@ def _disarm(connection: sqlite3.Connection, watch: _StopWatch) -> None:
 
 
 def _authorize(action: int, name: str | None, argument: str | None, _database: str | None, _by: str | None) -> int:
-    if action in _REFUSED_ACTIONS:
+    if action in _REFUSED_ACTIONS or (action == sqlite3.SQLITE_FUNCTION and argument in _REFUSED_FUNCTIONS):
         return sqlite3.SQLITE_DENY
     if action == sqlite3.SQLITE_PRAGMA:
         pragma = (name or "").lower()

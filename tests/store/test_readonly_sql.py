@@ -156,6 +156,7 @@ WRITES = [
     "SELECT writefile('{folder}/file', 'x')",
     "SELECT readfile('{path}')",
     "SELECT edit('x')",
+    "SELECT FTS3_Tokenizer('simple')",
     "SELECT fts3_tokenizer('simple', x'0000000000000000')",
     "SELECT 1; DELETE FROM runs",
     "SELECT 1; COMMIT; DELETE FROM runs",
