@@ -10,7 +10,18 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from oomdb.timespan import to_whole_seconds
 
-__all__ = ["Instant", "contains", "day_of", "greatest", "instant_shape", "least", "one_of", "stored_day", "upsert"]
+__all__ = [
+    "Instant",
+    "contains",
+    "day_of",
+    "greatest",
+    "instant_shape",
+    "least",
+    "matches_glob",
+    "one_of",
+    "stored_day",
+    "upsert",
+]
 
 
 class Instant(TypeDecorator[datetime]):
@@ -50,6 +61,13 @@ def instant_shape(column: str) -> CheckConstraint:
     shape = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9]"
     check = CheckConstraint(f"{column} GLOB '{shape}'", name=f"{column}_instant")
     return check.ddl_if(dialect="sqlite")
+
+
+def matches_glob(column: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
+    """Build 'column matches the shell pattern' (`*`, `?`, `[…]`), upper and lower case told apart."""
+    if not any(char in pattern for char in "*?["):
+        return column == pattern  # an index can find it
+    return column.op("GLOB", is_comparison=True)(pattern)
 
 
 def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:

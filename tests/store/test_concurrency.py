@@ -77,7 +77,7 @@ def test_a_hundred_kills_at_random_moments_tear_nothing(path: Path) -> None:
         assert rows(store, "SELECT count(*) FROM runs WHERE status = 'running'") == [(0,)]
         states = rows(
             store,
-            "SELECT DISTINCT status, count(cluster) FROM runs LEFT JOIN run_clusters ON run_id = id GROUP BY id",
+            "SELECT DISTINCT runs.status, count(cluster) FROM runs LEFT JOIN run_clusters ON run_id = id GROUP BY id",
         )
         possible = {("aborted", 0), ("partial", 1), ("partial", 2), ("partial", 3), ("complete", len(CLUSTERS))}
         assert set(states) <= possible

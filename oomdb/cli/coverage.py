@@ -1,0 +1,41 @@
+"""`oomdb coverage`: what was looked at, and what was not."""
+
+from typing import TYPE_CHECKING
+
+from oomdb.cli.options import command, filter_options, list_options, option, pass_app
+from oomdb.cli.output import emit, note
+from oomdb.queries.lists import build_coverage_query, build_gaps_query, list_missed_clusters, resolve_run, stream
+from oomdb.store.database import open_for_reading
+from oomdb.timespan import format_for_people
+
+if TYPE_CHECKING:
+    from oomdb.cli.options import App, Output
+    from oomdb.queries.filters import FindingFilter
+
+
+@command(
+    "coverage",
+    short_help="List what runs looked at, and what not.",
+    examples=(
+        ("The latest run", "oomdb coverage"),
+        ("What could not be read in it, and why", "oomdb coverage --gaps"),
+        ("One cluster over two weeks", "oomdb coverage --cluster prod-east --since 14d"),
+    ),
+)
+@filter_options("cluster", "namespace", "since", "until", "run")
+@option("--gaps", is_flag=True, help="A row for each namespace and list that could not be read.")
+@list_options
+@pass_app
+def coverage_command(*, app: "App", filters: "FindingFilter", output: "Output", gaps: bool) -> None:
+    """List what each run looked at, a row per cluster; an empty count means that nobody could count.
+
+    Without --run, --since and --until: the latest run; clusters that earlier runs had read and it did not are named.
+    --namespace narrows --gaps.
+    """
+    with open_for_reading(app.database) as store:
+        filters = resolve_run(store, filters)
+        build = build_gaps_query if gaps else build_coverage_query
+        emit(stream(store, build(filters, output.rows_wanted)), output, app)
+        if isinstance(filters.run, int):
+            for cluster, read_at in list_missed_clusters(store, filters.run):
+                note(f"{cluster}: not read by run {filters.run}; last read {format_for_people(read_at, app.zone)}", app)

@@ -1,0 +1,163 @@
+"""The history as pandas DataFrames, for notebooks: `oomdb.open_store(url)`."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from os import PathLike, fspath
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal
+
+from oomdb.queries.filters import FindingFilter
+from oomdb.queries.lists import (
+    ListQuery,
+    build_coverage_query,
+    build_findings_query,
+    build_occurrences_query,
+    build_runs_query,
+    resolve_run,
+    stream,
+)
+from oomdb.store.database import Store, open_for_reading
+from oomdb.timespan import parse_instant
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Texts = str | Sequence[str]
+When = str | datetime | None
+
+
+def open_store(target: str | PathLike[str]) -> "History":
+    """Open a database for reading; a context manager closes it.
+
+    Args:
+        target: path of the SQLite file, or `sqlite:///path`.
+
+    Raises:
+        StoreError: if there is none, or it is older or newer than this oomdb.
+    """
+    return History(open_for_reading(fspath(target)))
+
+
+class History:
+    """What a database tells, as DataFrames with the columns of the lists on the command line.
+
+    Instants are UTC-aware `datetime64`, counts nullable `Int64`. Filters are those of the lists: texts (globs for
+    clusters and namespaces) alone or in a list, `since` and `until` as datetimes, ISO texts or spans such as `7d`.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def runs(self, *, since: When = None, until: When = None) -> "pd.DataFrame":
+        """Return the runs, newest first."""
+        return self._frame(build_runs_query(_filter(since=since, until=until), None))
+
+    def findings(
+        self,
+        *,
+        run: Literal["latest"] | int | None = None,
+        cluster: Texts = (),
+        namespace: Texts = (),
+        pod: str = "",
+        type: Texts = (),
+        application: Texts = (),
+        component: Texts = (),
+        workload: Texts = (),
+        since: When = None,
+        until: When = None,
+    ) -> "pd.DataFrame":
+        """Return what runs found; without `run`, `since` or `until` the findings of the latest run."""
+        filters = _filter(
+            run, cluster, namespace, pod, type, application, component, workload, since=since, until=until
+        )
+        return self._frame(build_findings_query(resolve_run(self._store, filters), None))
+
+    def occurrences(
+        self,
+        *,
+        run: Literal["latest"] | int | None = None,
+        cluster: Texts = (),
+        namespace: Texts = (),
+        pod: str = "",
+        type: Texts = (),
+        application: Texts = (),
+        component: Texts = (),
+        workload: Texts = (),
+        since: When = None,
+        until: When = None,
+    ) -> "pd.DataFrame":
+        """Return kills and loops, each once; a window holds the loops that overlap it."""
+        filters = _filter(
+            run, cluster, namespace, pod, type, application, component, workload, since=since, until=until
+        )
+        if filters.run is not None:
+            filters = resolve_run(self._store, filters)
+        return self._frame(build_occurrences_query(self._store, filters, None))
+
+    def coverage(
+        self, *, run: Literal["latest"] | int | None = None, cluster: Texts = (), since: When = None, until: When = None
+    ) -> "pd.DataFrame":
+        """Return what runs looked at, a row per cluster; of all runs unless narrowed."""
+        filters = _filter(run, cluster, since=since, until=until)
+        if filters.run is not None:
+            filters = resolve_run(self._store, filters)
+        return self._frame(build_coverage_query(filters, None))
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._store.close()
+
+    def __enter__(self) -> "History":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _frame(self, query: ListQuery) -> "pd.DataFrame":
+        import pandas as pd  # half a second, for notebooks alone
+
+        table = stream(self._store, query)
+        frame = pd.DataFrame(list(table.rows), columns=list(table.headers))
+        for name in frame.columns:
+            if name.endswith("_at"):
+                frame[name] = pd.to_datetime(frame[name], utc=True)
+            elif frame[name].map(lambda value: isinstance(value, int) or value is None).all():
+                frame[name] = frame[name].astype("Int64")
+        return frame
+
+
+def _filter(
+    run: Literal["latest"] | int | None = None,
+    cluster: Texts = (),
+    namespace: Texts = (),
+    pod: str = "",
+    type_: Texts = (),
+    application: Texts = (),
+    component: Texts = (),
+    workload: Texts = (),
+    *,
+    since: When = None,
+    until: When = None,
+) -> FindingFilter:
+    return FindingFilter(
+        clusters=_texts(cluster),
+        namespaces=_texts(namespace),
+        pod=pod,
+        types=_texts(type_),
+        applications=_texts(application),
+        components=_texts(component),
+        workloads=_texts(workload),
+        since=_instant(since),
+        until=_instant(until),
+        run=run,
+    )
+
+
+def _texts(value: Texts) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _instant(value: When) -> datetime | None:
+    if isinstance(value, str):
+        return parse_instant(value, now=datetime.now(UTC))
+    return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)

@@ -1,0 +1,298 @@
+"""The lists that people print: runs, findings, occurrences, coverage, gaps; as statements, and as streams of rows."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Select, and_, case, func, or_, select
+
+from oomdb.model import CRASH_LOOP_BACK_OFF, OOM_KILLED
+from oomdb.queries.filters import FindingFilter
+from oomdb.queries.selection import READ, find_run
+from oomdb.queries.windows import in_window
+from oomdb.store.database import Store
+from oomdb.store.dialect import contains, matches_glob
+from oomdb.store.schema import artifacts, findings, occurrences, pods, run_clusters, run_counts, run_gaps, runs
+from oomdb.table import Cell, Table
+
+KNOWN_FOR = timedelta(days=30)  # a cluster that was not read for longer is no longer missed
+
+Query = Select[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """A statement and the headers of its rows; `convert` turns a row of the database into cells."""
+
+    headers: tuple[str, ...]
+    statement: Query
+    convert: Callable[[Any], Sequence[Cell]] = tuple
+
+
+def stream(store: Store, query: ListQuery) -> Table:
+    """Return a table whose rows are read from the database while they are printed."""
+    return Table(query.headers, _iter_rows(store, query))
+
+
+def resolve_run(store: Store, filters: FindingFilter) -> FindingFilter:
+    """Return the filter with the number of the run that it means; without run and window that is the latest.
+
+    Raises:
+        UsageError: if there is no such run.
+    """
+    wanted = filters.run
+    if wanted is None and filters.since is None and filters.until is None:
+        wanted = "latest"
+    if wanted is None:
+        return filters
+    with store.reading() as conn:
+        return replace(filters, run=find_run(conn, wanted).id)
+
+
+def build_runs_query(filters: FindingFilter, limit: int | None) -> ListQuery:
+    """List runs, newest first, with how many clusters they read and what they found."""
+    of_run = run_clusters.c.run_id == runs.c.id
+    counts = run_counts.c.run_id == runs.c.id
+    statement = select(
+        runs.c.id,
+        runs.c.started_at,
+        runs.c.finished_at,
+        runs.c.status,
+        runs.c.origin,
+        runs.c.scope,
+        runs.c.time_range,
+        select(func.count()).where(of_run, run_clusters.c.status.in_(READ)).scalar_subquery(),
+        select(func.count()).where(of_run).scalar_subquery(),
+        select(func.coalesce(func.sum(run_counts.c.rows), 0)).where(counts).scalar_subquery(),
+        select(func.coalesce(func.sum(run_counts.c.new_occurrences), 0)).where(counts).scalar_subquery(),
+    )
+    statement = statement.where(*_of_runs(filters)).order_by(runs.c.started_at.desc(), runs.c.id.desc()).limit(limit)
+    headers = ("run", "started_at", "finished_at", "status", "origin", "scope", "time_range")
+    return ListQuery((*headers, "clusters_read", "clusters", "rows", "new_occurrences"), statement)
+
+
+def build_findings_query(filters: FindingFilter, limit: int | None) -> ListQuery:
+    """List findings, of the newest run first; within a run by type, cluster, namespace and pod."""
+    table = findings.c
+    columns = [
+        table.run_id,
+        runs.c.started_at,
+        table.cluster,
+        table.namespace,
+        table.pod,
+        table.container,
+        table.type,
+        table.workload_kind,
+        table.workload,
+        table.application,
+        table.component,
+        table.occurrences,
+        table.first_at,
+        table.last_at,
+        table.sources,
+        table.evidence,
+        table.pod_gone,
+    ]
+    statement = (
+        select(*columns, _artifact_path("description"), _artifact_path("log"))
+        .join_from(findings, runs)
+        .where(runs.c.status.in_(READ), *_of_runs(filters), *_of_pods(filters, table))
+        .order_by(
+            table.run_id.desc(),
+            _type_order(table.type),
+            table.type,
+            table.cluster,
+            table.namespace,
+            table.pod,
+            table.container,
+        )
+        .limit(limit)
+    )
+    if filters.pod:
+        matching = contains(pods.c.pod, filters.pod)
+        first = select(func.min(pods.c.first_run_id)).where(matching).scalar_subquery()
+        last = select(func.max(pods.c.last_run_id)).where(matching).scalar_subquery()
+        statement = statement.where(table.run_id.between(first, last))
+    headers = ("run", "run_started_at", *(column.name for column in columns[2:]), "description", "log")
+    return ListQuery(headers, statement, _with_pod_gone_told(headers.index("pod_gone")))
+
+
+def build_occurrences_query(store: Store, filters: FindingFilter, limit: int | None) -> ListQuery:
+    """List kills and loops, each once, newest first; a window holds the loops that overlap it."""
+    table = occurrences.c
+    names = (
+        "occurred_at",
+        "cluster",
+        "namespace",
+        "pod",
+        "container",
+        "type",
+        "workload_kind",
+        "workload",
+        "application",
+        "component",
+        "exit_code",
+        "reason",
+        "restart_count",
+        "memory_limit_bytes",
+        "memory_request_bytes",
+        "node",
+        "image",
+        "revision",
+        "time_quality",
+        "last_seen_at",
+        "first_run_id",
+        "last_run_id",
+        "pod_uid",
+        "container_id",
+    )
+    statement = (
+        select(*(table[name] for name in names))
+        .where(in_window(filters.since, filters.until), *_of_pods(filters, table))
+        .order_by(table.occurred_at.desc(), table.identity)
+        .limit(limit)
+    )
+    if filters.run is not None:
+        statement = statement.where(*_seen_by_run(store, filters.run))
+    return ListQuery(names, statement)
+
+
+def build_coverage_query(filters: FindingFilter, limit: int | None) -> ListQuery:
+    """List what each run looked at: a row per cluster, newest run first."""
+    table = run_clusters.c
+    names = (
+        "cluster",
+        "status",
+        "namespaces_scanned",
+        "namespaces_skipped",
+        "namespaces_failed",
+        "pods_seen",
+        "events_seen",
+        "oldest_event_at",
+    )
+    gaps = (
+        select(func.count())
+        .where(run_gaps.c.run_id == table.run_id, run_gaps.c.cluster == table.cluster)
+        .scalar_subquery()
+    )
+    columns = (table[name] for name in names)
+    more = (table.skipped_by_rule, table.server_version, table.requests, table.retries, table.duration_ms, table.error)
+    statement = (
+        select(table.run_id, runs.c.started_at, *columns, gaps, *more)
+        .join_from(run_clusters, runs)
+        .where(*_of_runs(filters), _any_glob(table.cluster, filters.clusters))
+        .order_by(table.run_id.desc(), table.cluster)
+        .limit(limit)
+    )
+    headers = ("run", "run_started_at", *names, "gaps", *(column.name for column in more))
+    return ListQuery(headers, statement)
+
+
+def build_gaps_query(filters: FindingFilter, limit: int | None) -> ListQuery:
+    """List what could not be looked at within clusters: a row per cluster, namespace and source."""
+    table = run_gaps.c
+    statement = (
+        select(
+            table.run_id, runs.c.started_at, table.cluster, table.namespace, table.source, table.status, table.message
+        )
+        .join_from(run_gaps, runs)
+        .where(*_of_runs(filters), _any_glob(table.cluster, filters.clusters))
+        .where(_any_glob(table.namespace, filters.namespaces))
+        .order_by(table.run_id.desc(), table.cluster, table.namespace, table.source)
+        .limit(limit)
+    )
+    return ListQuery(("run", "run_started_at", "cluster", "namespace", "source", "status", "message"), statement)
+
+
+def list_missed_clusters(store: Store, run_id: int) -> list[tuple[str, Any]]:
+    """Return the clusters that the thirty days before a run had read and the run did not, with their last time."""
+    with store.reading() as conn:
+        at = conn.execute(select(runs.c.started_at).where(runs.c.id == run_id)).scalar_one()
+        read_now = select(run_clusters.c.cluster).where(
+            run_clusters.c.run_id == run_id, run_clusters.c.status.in_(READ)
+        )
+        statement = (
+            select(run_clusters.c.cluster, func.max(runs.c.started_at, type_=runs.c.started_at.type))
+            .join_from(run_clusters, runs)
+            .where(runs.c.started_at.between(at - KNOWN_FOR, at), run_clusters.c.status.in_(READ))
+            .where(run_clusters.c.cluster.not_in(read_now))
+            .group_by(run_clusters.c.cluster)
+            .order_by(run_clusters.c.cluster)
+        )
+        return [(row[0], row[1]) for row in conn.execute(statement)]
+
+
+def _iter_rows(store: Store, query: ListQuery) -> Iterator[Sequence[Cell]]:
+    with store.reading() as conn:
+        for row in conn.execution_options(yield_per=500).execute(query.statement):
+            yield query.convert(row)
+
+
+def _of_runs(filters: FindingFilter) -> list[ColumnElement[bool]]:
+    """Build which runs: by number, or by when they began."""
+    conditions: list[ColumnElement[bool]] = []
+    if isinstance(filters.run, int):
+        conditions.append(runs.c.id == filters.run)
+    if filters.since is not None:
+        conditions.append(runs.c.started_at >= filters.since)
+    if filters.until is not None:
+        conditions.append(runs.c.started_at <= filters.until)
+    return conditions
+
+
+def _of_pods(filters: FindingFilter, table: Any) -> list[ColumnElement[bool]]:
+    conditions = [_any_glob(table.cluster, filters.clusters), _any_glob(table.namespace, filters.namespaces)]
+    for column, values in (
+        (table.application, filters.applications),
+        (table.component, filters.components),
+        (table.workload, filters.workloads),
+    ):
+        if values:
+            conditions.append(column.in_(values))
+    if filters.types:
+        conditions.append(func.lower(table.type).in_([type_.lower() for type_ in filters.types]))
+    if filters.pod:
+        conditions.append(contains(table.pod, filters.pod))
+    return conditions
+
+
+def _any_glob(column: Column[str], patterns: Sequence[str]) -> ColumnElement[bool]:
+    # and_() of nothing would be deprecated SQL for TRUE
+    return or_(*(matches_glob(column, pattern) for pattern in patterns)) if patterns else column.is_not(None)
+
+
+def _seen_by_run(store: Store, run_id: int | str) -> list[ColumnElement[bool]]:
+    with store.reading() as conn:
+        started_at, lookback = conn.execute(
+            select(runs.c.started_at, runs.c.lookback_seconds).where(runs.c.id == run_id)
+        ).one()
+    table = occurrences.c
+    # the time range bounds what is read; an hour more for what was dated by an event
+    since = started_at - timedelta(seconds=lookback, hours=1)
+    return [and_(in_window(since, None), table.first_run_id <= run_id, table.last_run_id >= run_id)]
+
+
+def _artifact_path(kind: str) -> ColumnElement[Any]:
+    path = select(artifacts.c.path).where(
+        artifacts.c.pod_uid == findings.c.pod_uid,
+        artifacts.c.run_id == findings.c.artifacts_from,
+        artifacts.c.cluster == findings.c.cluster,
+        artifacts.c.namespace == findings.c.namespace,
+        artifacts.c.pod == findings.c.pod,
+        artifacts.c.kind == kind,
+    )
+    return path.scalar_subquery()
+
+
+def _type_order(column: Column[str]) -> ColumnElement[int]:
+    return case((column == OOM_KILLED, 0), (column == CRASH_LOOP_BACK_OFF, 1), else_=2)
+
+
+def _with_pod_gone_told(index: int) -> Callable[[Any], Sequence[Cell]]:
+    told = {None: "unknown", 0: "no", 1: "yes"}
+
+    def convert(row: Any) -> Sequence[Cell]:
+        return (*row[:index], told[row[index]], *row[index + 1 :])
+
+    return convert
