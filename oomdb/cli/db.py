@@ -51,9 +51,8 @@ def check_command(*, app: "App", artifacts: bool, contents: bool) -> int:
         if artifacts or contents:
             problems += check_artifacts(store, app.output_folder, with_contents=contents)
     for problem in problems:
-        write(
-            f"{escape_controls(problem.what)}: {problem.count}, for example {escape_controls('; '.join(problem.examples))}\n"
-        )
+        examples = escape_controls("; ".join(problem.examples))
+        write(f"{escape_controls(problem.what)}: {problem.count}, for example {examples}\n")
         write(f"  {escape_controls(problem.advice)}\n")
     if not problems:
         write("everything holds\n")

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @command(
     "findings",
-    short_help="List what a run, or the runs of some time, found.",
+    short_help="List what runs found.",
     examples=(
         ("The latest run", "oomdb findings"),
         (
-            "OOM kills in some namespaces, in the runs of the last week",
+            "In some namespaces, by the runs of a week",
             "oomdb findings --type OOMKilled -n 'team-*' --since 7d",
         ),
     ),

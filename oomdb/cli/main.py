@@ -33,12 +33,8 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("report", "oomdb.cli.report:report_command", "Write the exports of a run: csv, json, table.", "Report"),
     Entry("summary", "oomdb.cli.summary:summary_command", "Show kills and crash loops per pod and day.", "Report"),
     Entry("runs", "oomdb.cli.runs:runs_command", "List the runs.", "Lists"),
-    Entry(
-        "findings", "oomdb.cli.findings:findings_command", "List what a run, or the runs of some time, found.", "Lists"
-    ),
-    Entry(
-        "occurrences", "oomdb.cli.occurrences:occurrences_command", "List kills and crash loops, each once.", "Lists"
-    ),
+    Entry("findings", "oomdb.cli.findings:findings_command", "List what runs found.", "Lists"),
+    Entry("occurrences", "oomdb.cli.occurrences:occurrences_command", "List kills and loops, each once.", "Lists"),
     Entry("coverage", "oomdb.cli.coverage:coverage_command", "List what runs looked at, and what not.", "Lists"),
     Entry("sql", "oomdb.cli.sql:sql_command", "Ask the database with SQL; it cannot write.", "Lists"),
     Entry("schema", "oomdb.cli.schema:schema_command", "List tables and views, with comments.", "Lists"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @command(
     "occurrences",
-    short_help="List kills and crash loops, each once.",
+    short_help="List kills and loops, each once.",
     examples=(
         ("The last week", "oomdb occurrences --since 7d"),
         ("One workload's kills, for a spreadsheet", "oomdb occurrences --workload checkout --type OOMKilled --csv"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     short_help="List the runs.",
     examples=(
         ("The last five", "oomdb runs --limit 5"),
-        ("Those of the last week, as JSON", "oomdb runs --since 7d --json"),
+        ("The last week, as JSON", "oomdb runs --since 7d --json"),
     ),
 )
 @filter_options("since", "until")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     "sql",
     short_help="Ask the database with SQL; it cannot write.",
     examples=(
-        ("Who dies most", 'oomdb sql "SELECT workload, count(*) FROM occurrences GROUP BY 1 ORDER BY 2 DESC LIMIT 10"'),
+        ("Who dies most", 'oomdb sql "SELECT workload, count(*) FROM occurrences GROUP BY 1 ORDER BY 2 DESC"'),
         ("With a value", 'oomdb sql "SELECT * FROM latest_findings WHERE namespace = :ns" -p ns team-a-tenant'),
         ("From a file", "oomdb sql - --json < query.sql"),
     ),

@@ -192,17 +192,16 @@ def build_coverage_query(filters: FindingFilter, limit: int | None) -> ListQuery
 def build_gaps_query(filters: FindingFilter, limit: int | None) -> ListQuery:
     """List what could not be looked at within clusters: a row per cluster, namespace and source."""
     table = run_gaps.c
+    names = ("cluster", "namespace", "source", "status", "message")
     statement = (
-        select(
-            table.run_id, runs.c.started_at, table.cluster, table.namespace, table.source, table.status, table.message
-        )
+        select(table.run_id, runs.c.started_at, *(table[name] for name in names))
         .join_from(run_gaps, runs)
         .where(*_of_runs(filters), _any_glob(table.cluster, filters.clusters))
         .where(_any_glob(table.namespace, filters.namespaces))
         .order_by(table.run_id.desc(), table.cluster, table.namespace, table.source)
         .limit(limit)
     )
-    return ListQuery(("run", "run_started_at", "cluster", "namespace", "source", "status", "message"), statement)
+    return ListQuery(("run", "run_started_at", *names), statement)
 
 
 def list_missed_clusters(store: Store, run_id: int) -> list[tuple[str, Any]]:

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from oomdb.store.views import create_views, drop_views, list_stale_views
 
 PAGE_BYTES = 8192  # rows of 300 to 450 bytes leave less of a page unused than in SQLite's 4096
 BUSY_TIMEOUT_SECONDS = 30  # how long a writer waits for another one
+PAUSE_BETWEEN_TRIES_SECONDS = 0.02  # of a change of the journal mode, which takes a few milliseconds
 PATIENCE_OF_CLOSE_MS = 1000  # how long a close waits for readers: most are done by then
 # file systems whose locks and shared memory WAL cannot rely on (https://sqlite.org/wal.html, "all processes … must be
 # on the same host computer")
@@ -368,7 +370,7 @@ def _create_engine(
             # the journal mode is written into the file, and a foreign one shall be refused as it was
             if _is_empty_or_ours(connection):
                 connection.execute(f"PRAGMA page_size={PAGE_BYTES}")  # heeded by a new file only
-                connection.execute(f"PRAGMA journal_mode={'WAL' if wal else 'DELETE'}")
+                _set_journal_mode(connection, "WAL" if wal else "DELETE", patience_seconds=busy_timeout_seconds)
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("PRAGMA secure_delete=OFF")
         connection.execute("PRAGMA foreign_keys=ON")
@@ -385,6 +387,20 @@ def _is_empty_or_ours(connection: sqlite3.Connection) -> bool:
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     return bool(pages == 0 or application == APPLICATION_ID)
+
+
+def _set_journal_mode(connection: sqlite3.Connection, mode: str, *, patience_seconds: float) -> None:
+    # SQLite does not wait for its turn here: of two that make one new database, the later would fail at once
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            connection.execute(f"PRAGMA journal_mode={mode}")
+        except sqlite3.OperationalError as err:
+            if err.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(PAUSE_BETWEEN_TRIES_SECONDS)
+        else:
+            return
 
 
 def _network_warning(path: Path, mounts: Path) -> tuple[str, ...]:

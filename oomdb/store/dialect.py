@@ -4,24 +4,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ColumnElement, DateTime, Text, func
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from oomdb.timespan import to_whole_seconds
-
-__all__ = [
-    "Instant",
-    "contains",
-    "day_of",
-    "greatest",
-    "instant_shape",
-    "least",
-    "matches_glob",
-    "one_of",
-    "stored_day",
-    "upsert",
-]
 
 
 class Instant(TypeDecorator[datetime]):

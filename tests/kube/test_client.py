@@ -16,6 +16,7 @@ from oomdb.simulator.faults import ExpireContinue, Fault, Faults
 from oomdb.simulator.kubeconfig import ContextEntry
 from oomdb.simulator.permissions import Permissions, Rule
 from oomdb.simulator.server import serve
+
 from .connecting import change_cluster, connect, load_target, target_of
 
 
@@ -348,7 +349,7 @@ def test_a_token_file_that_was_renewed_is_read_again(tmp_path: Path) -> None:
     with serve(SimulatedCluster(), tokens=tokens) as server:
         target = target_of(server, tmp_path)
         context = target.contexts[0]
-        user = replace(context.user, token=None, token_file=token_file)
+        user = replace(context.user, token="", token_file=token_file)
         with connect(replace(target, contexts=(replace(context, user=user),))) as client:
             assert client.list_namespaces() == []
             token_file.write_text("second")

@@ -37,6 +37,7 @@ from oomdb.simulator.faults import (
 )
 from oomdb.simulator.kubeconfig import ContextEntry
 from oomdb.simulator.server import RunningServer, serve
+
 from .connecting import ScriptedServer, change_cluster, connect, load_target, target_of
 
 FOREIGN_LIBRARIES = ("urllib3", "ssl", "msgspec", "http", "socket", "zlib", "isal")
