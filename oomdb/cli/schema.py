@@ -10,7 +10,7 @@ from oomdb.cli.output import emit
 from oomdb.errors import UsageError, suggest
 from oomdb.store.schema import TABLES
 from oomdb.store.views import VIEWS
-from oomdb.table import Cell, Table
+from oomdb.table import Table
 
 if TYPE_CHECKING:
     from oomdb.cli.options import App, Output
@@ -35,12 +35,12 @@ def schema_command(*, app: "App", output: "Output", name: str | None) -> None:
     emit(Table(HEADERS, rows), output, app)
 
 
-def iter_schema() -> Iterator[tuple[Cell, ...]]:
+def iter_schema() -> Iterator[tuple[str, str, str, str, str]]:
     """Iterate over tables, each followed by its columns, and views, as rows under HEADERS."""
     for table in sorted(TABLES, key=lambda it: it.name):
-        yield table.name, "table", "", "", table.comment
+        yield table.name, "table", "", "", str(table.comment)
         for column in table.columns:
             kind = "INSTANT" if type(column.type).__name__ == "Instant" else str(column.type)
-            yield table.name, "column", column.name, kind, column.comment
+            yield table.name, "column", column.name, kind, str(column.comment)
     for view, (comment, _) in VIEWS.items():
         yield view, "view", "", "", comment

@@ -10,6 +10,8 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from oomdb.timespan import to_whole_seconds
 
+upsert = sqlite_insert  # an INSERT that takes ON CONFLICT; the writers take it from here
+
 
 class Instant(TypeDecorator[datetime]):
     """A UTC instant in whole seconds: `YYYY-MM-DD HH:MM:SS` on SQLite, so that `datetime('now', '-7 days')` compares

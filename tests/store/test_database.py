@@ -279,6 +279,21 @@ def test_a_database_that_another_holds_for_too_long_is_said(path: Path) -> None:
         assert begin(store) == 1
 
 
+def test_a_new_file_that_another_holds_for_too_long_is_said(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreError, match="another process has been writing for too long"):
+            open_for_writing(str(path), busy_timeout_seconds=0.05)
+    open_for_writing(str(path)).close()
+
+
+def test_a_database_that_lay_on_a_network_share_gets_its_log_on_a_local_disk(path: Path) -> None:
+    mounts = mounts_of(path.parent, f"server:/share {path.parent} nfs4 rw 0 0")
+    open_for_writing(str(path), mounts=mounts).close()
+    with open_for_writing(str(path)) as store:
+        assert rows(store, "PRAGMA journal_mode") == [("wal",)]
+
+
 def test_a_full_disk_is_said_and_tears_nothing(store: Store) -> None:
     run_id = begin(store)
     with store.writing() as conn:
