@@ -55,8 +55,11 @@ class FoldedFinding:
 
 
 def pod_key(cluster: str, finding: Finding) -> str:
-    """Return the pod's UID, or what stands for it where only its name is known."""
-    return finding.pod_uid or f"{cluster}/{finding.namespace}/{finding.pod}"
+    """Return what makes a pod that one: its UID within its namespace, or its names where the UID is not known.
+
+    An event's UID is whatever its sender wrote; the namespace is where he may write.
+    """
+    return f"{finding.namespace}/{finding.pod_uid or f'{cluster}/{finding.pod}'}"
 
 
 def identity_prefix(kind: str, key: ContainerKey) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, literal, select, update
+from sqlalchemy import Connection, Table, bindparam, case, delete, insert, literal, select, update
 
 from oomdb.errors import StoreError
 from oomdb.model import ClusterScan, Finding
@@ -225,10 +225,14 @@ def _write_pods(conn: Connection, run_id: int, scan: ClusterScan) -> None:
     }
     if rows:
         statement = upsert(pods)
+        # the first name may have been a guess, by an event alone: the kind tells
+        known = statement.excluded.workload_kind != ""
         conn.execute(
             statement.on_conflict_do_update(
                 index_elements=list(pods.primary_key),
                 set_={
+                    "workload": case((known, statement.excluded.workload), else_=pods.c.workload),
+                    "workload_kind": case((known, statement.excluded.workload_kind), else_=pods.c.workload_kind),
                     "first_run_id": least(pods.c.first_run_id, statement.excluded.first_run_id),
                     "last_run_id": greatest(pods.c.last_run_id, statement.excluded.last_run_id),
                 },

@@ -204,11 +204,19 @@ def test_an_event_whose_sender_made_up_its_first_time_breaks_nothing(year: int) 
 
 def test_findings_of_two_pods_that_claim_one_uid_share_their_occurrences() -> None:
     for sighting in (loop_event(ago(minutes=5)), kill_event(ago(minutes=9))):
-        one = finding(sighting, namespace="honest")
-        other = finding(sighting, namespace="claims-the-same-uid")
+        one = finding(sighting, pod="honest")
+        other = finding(sighting, pod="claims-the-same-uid")
         first, second = Memory().look_at(one, other)
         assert second.new == ()
         assert second.known == first.new
+
+
+def test_an_event_of_another_namespace_cannot_claim_a_pods_uid() -> None:
+    one = finding(loop_event(ago(minutes=5)), namespace="honest")
+    other = finding(loop_event(ago(minutes=5)), namespace="claims-the-same-uid")
+    first, second = Memory().look_at(one, other)
+    assert len(first.new) == len(second.new) == 1
+    assert first.new[0].identity != second.new[0].identity
 
 
 # --- loops ----------------------------------------------------------------------------------------------------------

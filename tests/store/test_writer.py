@@ -245,8 +245,8 @@ def test_two_pods_that_claim_one_uid_do_not_stop_the_recording(store: Store) -> 
     record(
         store,
         scan(
-            finding(loop_event(ago(minutes=5)), namespace="honest"),
-            finding(loop_event(ago(minutes=5)), namespace="claims-the-same-uid"),
+            finding(loop_event(ago(minutes=5)), pod="honest"),
+            finding(loop_event(ago(minutes=5)), pod="claims-the-same-uid"),
         ),
     )
     assert rows(store, "SELECT count(*) FROM findings") == [(2,)]
@@ -310,15 +310,15 @@ def wanted(store: Store, *sightings: object, at: datetime = NOW) -> set[str]:
 
 
 def test_a_pod_is_captured_once_for_each_new_occurrence(store: Store) -> None:
-    assert wanted(store, kill(ago(hours=2))) == {"uid-1"}
+    assert wanted(store, kill(ago(hours=2))) == {"shop/uid-1"}
     record(store, scan(finding(kill(ago(hours=2))), artifacts=(artifact(captured_at=ago(hours=1)),)), at=ago(hours=1))
     assert wanted(store, kill(ago(hours=2))) == set()
-    assert wanted(store, kill(ago(minutes=5), container_id="cri-o://b")) == {"uid-1"}
+    assert wanted(store, kill(ago(minutes=5), container_id="cri-o://b")) == {"shop/uid-1"}
 
 
 def test_a_capture_that_failed_is_tried_again(store: Store) -> None:
     record(store, scan(finding(kill(ago(hours=2))), artifacts=(artifact(status="error", path=""),)))
-    assert wanted(store, kill(ago(hours=2))) == {"uid-1"}
+    assert wanted(store, kill(ago(hours=2))) == {"shop/uid-1"}
     assert rows(store, "SELECT artifacts_from FROM findings") == [(None,)]
 
 
@@ -331,7 +331,7 @@ def test_a_failed_capture_after_a_good_one_is_tried_again(store: Store) -> None:
     record(store, scan(finding(kill(ago(hours=3))), artifacts=(artifact(captured_at=ago(hours=2)),)), at=ago(hours=2))
     newer = kill(ago(hours=1), container_id="cri-o://b")
     record(store, scan(finding(newer), artifacts=(artifact(status="error", path=""),)))
-    assert wanted(store, newer) == {"uid-1"}
+    assert wanted(store, newer) == {"shop/uid-1"}
     assert rows(store, "SELECT artifacts_from FROM findings ORDER BY run_id") == [(1,), (1,)]
 
 
@@ -339,7 +339,7 @@ def test_a_loop_that_goes_on_is_captured_once(store: Store) -> None:
     seen = ago(hours=1)
     record(store, scan(finding(loop(seen, restarts=5)), artifacts=(artifact(captured_at=seen),)), at=seen)
     assert wanted(store, loop(ago(minutes=2), restarts=15)) == set()
-    assert wanted(store, loop(ago(minutes=2), restarts=6)) == {"uid-1"}
+    assert wanted(store, loop(ago(minutes=2), restarts=6)) == {"shop/uid-1"}
 
 
 def test_nothing_scanned_is_nothing_to_capture(store: Store) -> None:
@@ -350,5 +350,5 @@ def test_captures_of_thousands_of_pods_are_found(store: Store, path: Path) -> No
     many = [finding(kill(ago(hours=1), container_id=str(i)), pod=f"p{i}", pod_uid=f"u{i}") for i in range(1500)]
     captured = tuple(artifact(pod=f"p{i}", pod_uid=f"u{i}") for i in range(1, 1500))
     record(store, scan(*many, artifacts=captured))
-    assert list_uncaptured(store, "prod-a", many, seen_at=NOW) == {"u0"}
+    assert list_uncaptured(store, "prod-a", many, seen_at=NOW) == {"shop/u0"}
     assert path.exists()
