@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from oomdb.queries.exports import read_timestamps
 from oomdb.queries.selection import READ, Run
-from oomdb.queries.windows import in_window
+from oomdb.queries.windows import select_in_window
 from oomdb.store.dialect import contains
 from oomdb.store.schema import findings, occurrences, pods, runs
 from oomdb.timespan import format_instant
@@ -58,8 +58,7 @@ def _find_beginnings(conn: Connection, rows: Any) -> dict[tuple[str, ...], list[
     since = min(row.first_at for group in spans.values() for row in group)
     until = max(row.last_at for group in spans.values() for row in group)
     begun: defaultdict[tuple[str, ...], list[datetime]] = defaultdict(list)
-    window = select(occurrences).where(in_window(since, until)).order_by(occurrences.c.occurred_at)
-    for occurrence in conn.execute(window):
+    for occurrence in conn.execute(select_in_window(list(occurrences.c), since, until)):
         if any(_is_behind(occurrence, row) for row in spans.get(_key(occurrence), ())):
             begun[_key(occurrence)].append(occurrence.occurred_at)
     return begun

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Select, and_, case, func, or_, select
@@ -10,7 +10,7 @@ from sqlalchemy import Column, ColumnElement, Select, and_, case, func, or_, sel
 from oomdb.model import CRASH_LOOP_BACK_OFF, OOM_KILLED
 from oomdb.queries.filters import FindingFilter
 from oomdb.queries.selection import READ, find_run
-from oomdb.queries.windows import in_window
+from oomdb.queries.windows import select_in_window
 from oomdb.store.database import Store
 from oomdb.store.dialect import contains, matches_glob
 from oomdb.store.schema import artifacts, findings, occurrences, pods, run_clusters, run_counts, run_gaps, runs
@@ -99,7 +99,7 @@ def build_findings_query(filters: FindingFilter, limit: int | None) -> ListQuery
         .join_from(findings, runs)
         .where(runs.c.status.in_(READ), *_of_runs(filters), *_of_pods(filters, table))
         .order_by(
-            table.run_id.desc(),
+            *_newest_run_first(table),
             _type_order(table.type),
             table.type,
             table.cluster,
@@ -147,14 +147,15 @@ def build_occurrences_query(store: Store, filters: FindingFilter, limit: int | N
         "pod_uid",
         "container_id",
     )
-    statement = (
-        select(*(table[name] for name in names))
-        .where(in_window(filters.since, filters.until), *_of_pods(filters, table))
-        .order_by(table.occurred_at.desc(), table.identity)
-        .limit(limit)
-    )
-    if filters.run is not None:
-        statement = statement.where(*_seen_by_run(store, filters.run))
+    columns = [table[name] for name in names]
+    conditions = _of_pods(filters, table)
+    since = filters.since
+    if isinstance(filters.run, int):
+        seen_since, seen = _seen_by_run(store, filters.run)
+        conditions.append(seen)
+        # the run's time range bounds what is read
+        since = max(seen_since, since) if since else seen_since
+    statement = select_in_window(columns, since, filters.until, *conditions).limit(limit)
     return ListQuery(names, statement)
 
 
@@ -182,7 +183,7 @@ def build_coverage_query(filters: FindingFilter, limit: int | None) -> ListQuery
         select(table.run_id, runs.c.started_at, *columns, gaps, *more)
         .join_from(run_clusters, runs)
         .where(*_of_runs(filters), _any_glob(table.cluster, filters.clusters))
-        .order_by(table.run_id.desc(), table.cluster)
+        .order_by(*_newest_run_first(table), table.cluster)
         .limit(limit)
     )
     headers = ("run", "run_started_at", *names, "gaps", *(column.name for column in more))
@@ -198,7 +199,7 @@ def build_gaps_query(filters: FindingFilter, limit: int | None) -> ListQuery:
         .join_from(run_gaps, runs)
         .where(*_of_runs(filters), _any_glob(table.cluster, filters.clusters))
         .where(_any_glob(table.namespace, filters.namespaces))
-        .order_by(table.run_id.desc(), table.cluster, table.namespace, table.source)
+        .order_by(*_newest_run_first(table), table.cluster, table.namespace, table.source)
         .limit(limit)
     )
     return ListQuery(("run", "run_started_at", *names), statement)
@@ -226,6 +227,11 @@ def _iter_rows(store: Store, query: ListQuery) -> Iterator[Sequence[Cell]]:
     with store.reading() as conn:
         for row in conn.execution_options(yield_per=500).execute(query.statement):
             yield query.convert(row)
+
+
+def _newest_run_first(table: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    # by the time first, so that SQLite goes from the runs of the window to their rows, not over all rows
+    return runs.c.started_at.desc(), table.run_id.desc()
 
 
 def _of_runs(filters: FindingFilter) -> list[ColumnElement[bool]]:
@@ -261,15 +267,16 @@ def _any_glob(column: Column[str], patterns: Sequence[str]) -> ColumnElement[boo
     return or_(*(matches_glob(column, pattern) for pattern in patterns)) if patterns else column.is_not(None)
 
 
-def _seen_by_run(store: Store, run_id: int | str) -> list[ColumnElement[bool]]:
+def _seen_by_run(store: Store, run_id: int) -> tuple[datetime, ColumnElement[bool]]:
+    """Return from when on a run saw anything, and the condition that it saw an occurrence."""
     with store.reading() as conn:
         started_at, lookback = conn.execute(
             select(runs.c.started_at, runs.c.lookback_seconds).where(runs.c.id == run_id)
         ).one()
     table = occurrences.c
-    # the time range bounds what is read; an hour more for what was dated by an event
+    # an hour more, for what was dated by an event
     since = started_at - timedelta(seconds=lookback, hours=1)
-    return [and_(in_window(since, None), table.first_run_id <= run_id, table.last_run_id >= run_id)]
+    return since, and_(table.first_run_id <= run_id, table.last_run_id >= run_id)
 
 
 def _artifact_path(kind: str) -> ColumnElement[Any]:
