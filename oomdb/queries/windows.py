@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Select, select, union_all
 
+from oomdb.store.dialect import unindexed
 from oomdb.store.schema import occurrences
 
 
@@ -28,6 +29,8 @@ def select_in_window(
     if since is None:
         return begun.with_only_columns(*columns).order_by(at.desc(), occurrences.c.identity)
     begun = begun.where(at >= since)
-    going_on = everything.where(last_seen_at > at, last_seen_at >= since, at < since)
+    going_on = everything.where(last_seen_at > at, last_seen_at >= since, unindexed(at) < since)
     both = union_all(begun, going_on).subquery()
-    return select(*(both.c[column.name] for column in columns)).order_by(both.c.occurred_at.desc(), both.c.identity)
+    wanted = select(*(both.c[column.name] for column in columns))
+    # sorted afterwards: in the order of the primary key the second one would read all that is older
+    return wanted.order_by(unindexed(both.c.occurred_at).desc(), both.c.identity)

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ColumnElement, DateTime, Text, func
+from sqlalchemy import CheckConstraint, ColumnElement, DateTime, TableValuedAlias, Text, bindparam, column, func
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Dialect
+from sqlalchemy.sql.elements import UnaryExpression
+from sqlalchemy.sql.operators import custom_op
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from oomdb.timespan import to_whole_seconds
@@ -62,6 +64,23 @@ def matches_glob(column: ColumnElement[str], pattern: str) -> ColumnElement[bool
 def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
     """Build 'column contains text', letter by letter: no wildcards, case counts."""
     return func.instr(column, text) > 0
+
+
+def texts_in(parameter: str) -> TableValuedAlias:
+    """Build a table with the one column `value`, the texts of the JSON list that a parameter holds.
+
+    Any number of texts is one parameter and one statement; they must have no NUL, which ends a text in SQLite's JSON.
+    """
+    return func.json_each(bindparam(parameter, type_=Text)).table_valued(column("value", Text))
+
+
+def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Build the column such that SQLite uses no index for a condition on it: with a unary plus.
+
+    For the planner that takes a range open to one side for a narrow one (sqlite.org/optoverview.html, "Disqualifying
+    WHERE Clause Terms Using Unary-+").
+    """
+    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
 
 
 def least(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:

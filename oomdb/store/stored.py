@@ -1,15 +1,17 @@
 """What the store knows of a scan's pods already: their occurrences, and the last capture of their artifacts."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, Select, bindparam, or_, select
 
 from oomdb.model import Finding
 from oomdb.store.database import Store
+from oomdb.store.dialect import texts_in
 from oomdb.store.folding import (
     KILL,
     LOOP,
@@ -24,7 +26,40 @@ from oomdb.store.folding import (
 from oomdb.store.schema import artifacts, occurrences
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # no kill is older
-_CHUNK = 200  # terms of one OR, values in one IN: far below SQLite's limits (expression depth 1,000)
+_CHUNK = 200  # values in one IN: far below SQLite's limit (999 before 3.32)
+
+
+def _build_stored() -> Select[Any]:
+    """Build the query of the occurrences of some containers: all loops, the kills of the time, and those told of."""
+    identity, prefix = occurrences.c.identity, texts_in("prefixes")
+    # an identity is its prefix and as many hex digits again: all lie between the prefix and the prefix and 'g'
+    of_container = identity.between(prefix.c.value, prefix.c.value + "g")
+    return (
+        select(*(occurrences.c[field.name] for field in fields(Occurrence)))
+        .join_from(prefix, occurrences, of_container)
+        .where(
+            or_(
+                identity.startswith(LOOP),
+                occurrences.c.occurred_at >= bindparam("earliest"),
+                identity.in_(select(texts_in("told").c.value)),
+            )
+        )
+    )
+
+
+def _build_captures() -> Select[Any]:
+    table = artifacts.c
+    return (
+        select(table.namespace, table.pod, table.pod_uid, table.run_id, table.captured_at)
+        .where(table.pod_uid.in_(bindparam("uids", expanding=True)), table.cluster == bindparam("cluster"))
+        .where(table.kind == "description", table.status != "error")
+        .order_by(table.captured_at, table.run_id)
+    )
+
+
+# asked at every scan: building a statement costs more than running it
+_STORED = _build_stored()
+_CAPTURES = _build_captures()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +100,20 @@ def _read_stored(
     stored: dict[ContainerKey, list[Occurrence]] = defaultdict(list)
     if not scanned:
         return stored
-    earliest = _earliest_to_compare(scanned)
-    identity, occurred_at = occurrences.c.identity, occurrences.c.occurred_at
     by_prefix: dict[str, ContainerKey] = {}
-    told: dict[str, list[str]] = defaultdict(list)  # by prefix: the identities of the kills that the scan tells of
+    told: set[str] = set()  # the identities of the kills that the scan tells of
     for finding in scanned:
         key = (pod_key(cluster, finding), finding.container)
-        kills = [kill_identity(key, sighting) for sighting in finding.sightings if not sighting.is_loop]
         by_prefix |= {identity_prefix(kind, key): key for kind in (KILL, LOOP)}
-        told[identity_prefix(KILL, key)] += kills
-    for prefixes in _chunks(by_prefix):
-        # an identity is its prefix and as many hex digits again: all lie between the prefix and the prefix and 'g'
-        rows = conn.execute(
-            select(occurrences)
-            .where(or_(*(identity.between(prefix, prefix + "g") for prefix in prefixes)))
-            .where(or_(identity.startswith(LOOP), occurred_at >= earliest))
-        ).all()
-        # one pod's events can be more than a statement may have values
-        for older in _chunks({it for prefix in prefixes for it in told[prefix]} - {row.identity for row in rows}):
-            rows = [*rows, *conn.execute(select(occurrences).where(identity.in_(older)))]
-        for row in rows:
-            stored[by_prefix[row.identity[: len(prefixes[0])]]].append(_occurrence_of(row))
+        told.update(kill_identity(key, sighting) for sighting in finding.sightings if not sighting.is_loop)
+    wanted = {
+        "prefixes": json.dumps(sorted(by_prefix)),
+        "told": json.dumps(sorted(told)),
+        "earliest": _earliest_to_compare(scanned),
+    }
+    length = len(next(iter(by_prefix)))
+    for row in conn.execute(_STORED, wanted):
+        stored[by_prefix[row.identity[:length]]].append(Occurrence(**row._mapping))
     return stored
 
 
@@ -98,33 +126,12 @@ def _earliest_to_compare(scanned: Sequence[Finding]) -> datetime:
     return max(first, _BEGINNING) - timedelta(hours=1)
 
 
-def _occurrence_of(row: Any) -> Occurrence:
-    return Occurrence(
-        identity=row.identity,
-        type=row.type,
-        occurred_at=row.occurred_at,
-        last_seen_at=row.last_seen_at,
-        time_quality=row.time_quality,
-        container_id=row.container_id,
-        exit_code=row.exit_code,
-        reason=row.reason,
-        restart_count=row.restart_count,
-        first_run_id=row.first_run_id,
-    )
-
-
 def read_captures(conn: Connection, cluster: str, scanned: Sequence[Finding]) -> dict[str, Capture]:
     """Return the last capture of each pod; one that failed does not count, so that the next run tries again."""
     captures: dict[str, Capture] = {}
-    table = artifacts.c
     names = {(finding.namespace, finding.pod, finding.pod_uid): pod_key(cluster, finding) for finding in scanned}
     for uids in _chunks({finding.pod_uid for finding in scanned}):
-        rows = conn.execute(
-            select(table.namespace, table.pod, table.pod_uid, table.run_id, table.captured_at)
-            .where(table.pod_uid.in_(uids), table.cluster == cluster, table.kind == "description")
-            .where(table.status != "error")
-            .order_by(table.captured_at, table.run_id)
-        )
+        rows = conn.execute(_CAPTURES, {"uids": uids, "cluster": cluster})
         for row in rows:
             if key := names.get((row.namespace, row.pod, row.pod_uid)):
                 captures[key] = Capture(row.run_id, row.captured_at)

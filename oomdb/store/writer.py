@@ -5,9 +5,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, case, delete, insert, literal, select, update
+from sqlalchemy import Connection, Integer, Table, bindparam, case, delete, exists, insert, select, update
+from sqlalchemy.dialects.sqlite import Insert
 
 from oomdb.errors import StoreError
 from oomdb.model import ClusterScan, Finding
@@ -38,6 +40,56 @@ class RecordedScan:
     new_occurrences: int
 
 
+def _build_put_artifacts() -> Insert:
+    statement = upsert(artifacts)
+    key = artifacts.primary_key.columns.keys()
+    told = {column.name: column for column in statement.excluded if column.name not in key}
+    return statement.on_conflict_do_update(index_elements=key, set_=told)
+
+
+def _build_put_pods() -> Insert:
+    statement = upsert(pods)
+    told = statement.excluded
+    # the first name may have been a guess, by an event alone: the kind tells
+    known = told.workload_kind != ""
+    return statement.on_conflict_do_update(
+        index_elements=list(pods.primary_key),
+        set_={
+            "workload": case((known, told.workload), else_=pods.c.workload),
+            "workload_kind": case((known, told.workload_kind), else_=pods.c.workload_kind),
+            "first_run_id": least(pods.c.first_run_id, told.first_run_id),
+            "last_run_id": greatest(pods.c.last_run_id, told.last_run_id),
+        },
+    )
+
+
+def _build_count_days() -> Insert:
+    statement = upsert(daily_counts)
+    return statement.on_conflict_do_update(
+        index_elements=list(daily_counts.primary_key),
+        set_={"occurrences": daily_counts.c.occurrences + statement.excluded.occurrences},
+    )
+
+
+# built once: building a statement costs more than running it
+_RUN = select(
+    runs.c.status,
+    exists()
+    .where(run_clusters.c.run_id == runs.c.id, run_clusters.c.cluster == bindparam("cluster"))
+    .label("recorded"),
+).where(runs.c.id == bindparam("run_id"))
+_INSERTS = {
+    table.name: insert(table) for table in (findings, occurrences, suspects, run_gaps, run_counts, run_clusters)
+}
+_PUT_ARTIFACTS, _PUT_PODS, _COUNT_DAYS = _build_put_artifacts(), _build_put_pods(), _build_count_days()
+_SEE_AGAIN = (
+    update(occurrences)
+    .where(occurrences.c.identity == bindparam("known_identity"))
+    # a slow run may come after a later one that saw it too
+    .values(last_run_id=greatest(occurrences.c.last_run_id, bindparam("seen_by_run", type_=Integer)))
+)
+
+
 def record_scan(store: Store, run_id: int, scan: ClusterScan, *, seen_at: datetime) -> RecordedScan:
     """Record one cluster's part of a run in one transaction; recording it again replaces it.
 
@@ -47,10 +99,11 @@ def record_scan(store: Store, run_id: int, scan: ClusterScan, *, seen_at: dateti
         StoreError: if the run is not running any more, or the database cannot be written.
     """
     with store.writing() as conn:
-        run = conn.execute(select(runs.c.status, runs.c.started_at).where(runs.c.id == run_id)).one_or_none()
+        run = conn.execute(_RUN, {"run_id": run_id, "cluster": scan.cluster}).one_or_none()
         if run is None or run.status != "running":
             raise StoreError(f"Run {run_id} is closed already (as {run.status if run else 'deleted'}); nothing stored.")
-        _forget(conn, run_id, scan.cluster)
+        if run.recorded:
+            _forget(conn, run_id, scan.cluster)
         folded = fold_with_stored(conn, scan.cluster, scan.findings, seen_at)
         _write_artifacts(conn, run_id, scan)
         _write_findings(conn, run_id, scan.cluster, folded)
@@ -59,16 +112,14 @@ def record_scan(store: Store, run_id: int, scan: ClusterScan, *, seen_at: dateti
         _write_suspects_and_gaps(conn, run_id, scan)
         counts = _write_counts(conn, run_id, scan.cluster, folded)
         # last: the row that says the cluster is done
-        conn.execute(insert(run_clusters).values(_cluster_row(run_id, scan)))
+        _insert_sorted(conn, run_clusters, [_cluster_row(run_id, scan)])
     return counts
 
 
 def _forget(conn: Connection, run_id: int, cluster: str) -> None:
-    """Delete what the run has recorded of the cluster, where it has."""
-    done = (run_clusters.c.run_id == run_id) & (run_clusters.c.cluster == cluster)
-    if conn.execute(select(run_clusters.c.run_id).where(done)).first():
-        for table in (findings, suspects, run_gaps, run_counts, run_clusters):
-            conn.execute(delete(table).where(table.c.run_id == run_id, table.c.cluster == cluster))
+    """Delete what the run has recorded of the cluster."""
+    for table in (findings, suspects, run_gaps, run_counts, run_clusters):
+        conn.execute(delete(table).where(table.c.run_id == run_id, table.c.cluster == cluster))
 
 
 def _write_artifacts(conn: Connection, run_id: int, scan: ClusterScan) -> None:
@@ -90,13 +141,7 @@ def _write_artifacts(conn: Connection, run_id: int, scan: ClusterScan) -> None:
         for artifact in scan.artifacts
     ]
     if rows:
-        key = [column.name for column in artifacts.primary_key]
-        statement = upsert(artifacts)
-        told = {column.name: column for column in statement.excluded if column.name not in key}
-        conn.execute(
-            statement.on_conflict_do_update(index_elements=key, set_=told),
-            sorted(rows, key=lambda row: [row[name] for name in key]),
-        )
+        conn.execute(_PUT_ARTIFACTS, _sorted_by_key(artifacts, rows))
 
 
 def _write_findings(conn: Connection, run_id: int, cluster: str, folded: Sequence[FoldedFinding]) -> None:
@@ -160,6 +205,7 @@ def _write_occurrences(conn: Connection, run_id: int, cluster: str, folded: Sequ
             seen_again.append(
                 {
                     "known_identity": occurrence.identity,
+                    "seen_by_run": run_id,
                     "last_seen_at": occurrence.last_seen_at,
                     "container_id": occurrence.container_id,
                     "exit_code": occurrence.exit_code,
@@ -169,17 +215,10 @@ def _write_occurrences(conn: Connection, run_id: int, cluster: str, folded: Sequ
             )
     _insert_sorted(conn, occurrences, begun)
     if seen_again:
-        known = update(occurrences).where(occurrences.c.identity == bindparam("known_identity"))
-        # a slow run may come after a later one that saw it too
-        known = known.values(last_run_id=greatest(occurrences.c.last_run_id, literal(run_id)))
-        conn.execute(known, sorted(seen_again, key=lambda row: str(row["known_identity"])))
+        conn.execute(_SEE_AGAIN, sorted(seen_again, key=lambda row: str(row["known_identity"])))
     if days:
-        statement = upsert(daily_counts)
         conn.execute(
-            statement.on_conflict_do_update(
-                index_elements=list(daily_counts.primary_key),
-                set_={"occurrences": daily_counts.c.occurrences + statement.excluded.occurrences},
-            ),
+            _COUNT_DAYS,
             [
                 dict(zip(("workload", "day", "type", "cluster", "namespace"), key, strict=True), occurrences=count)
                 for key, count in sorted(days.items())
@@ -224,21 +263,7 @@ def _write_pods(conn: Connection, run_id: int, scan: ClusterScan) -> None:
         for finding in scan.findings
     }
     if rows:
-        statement = upsert(pods)
-        # the first name may have been a guess, by an event alone: the kind tells
-        known = statement.excluded.workload_kind != ""
-        conn.execute(
-            statement.on_conflict_do_update(
-                index_elements=list(pods.primary_key),
-                set_={
-                    "workload": case((known, statement.excluded.workload), else_=pods.c.workload),
-                    "workload_kind": case((known, statement.excluded.workload_kind), else_=pods.c.workload_kind),
-                    "first_run_id": least(pods.c.first_run_id, statement.excluded.first_run_id),
-                    "last_run_id": greatest(pods.c.last_run_id, statement.excluded.last_run_id),
-                },
-            ),
-            [rows[key] for key in sorted(rows)],
-        )
+        conn.execute(_PUT_PODS, [rows[key] for key in sorted(rows)])
 
 
 def _write_suspects_and_gaps(conn: Connection, run_id: int, scan: ClusterScan) -> None:
@@ -320,6 +345,9 @@ def _cluster_row(run_id: int, scan: ClusterScan) -> dict[str, Any]:
 def _insert_sorted(conn: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return  # an empty list given to insert() writes a row of defaults
+    conn.execute(_INSERTS[table.name], _sorted_by_key(table, rows))
+
+
+def _sorted_by_key(table: Table, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     # in the order of the key: pages fill one after the other, and concurrent writers lock rows in one order
-    key = [column.name for column in table.primary_key]
-    conn.execute(insert(table), sorted(rows, key=lambda row: [row[name] for name in key]))
+    return sorted(rows, key=itemgetter(*table.primary_key.columns.keys()))
