@@ -1,4 +1,4 @@
-"""The one shape in which rows leave a query, and the guard of its texts against spreadsheets."""
+"""The one shape in which rows leave a query, and the guards of its texts against spreadsheets and terminals."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -36,3 +36,10 @@ def guard_cell(text: str) -> str:
 def unguard_cell(text: str) -> str:
     """Return the text that `guard_cell` was given: one leading `'` less where more of them or a formula follow."""
     return text[1:] if _GUARDED.match(text) else text
+
+
+def escape_controls(text: str) -> str:
+    r"""Return the text with everything that could draw on a terminal as escapes: `\n`, `\x1b`, `\u202e`."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

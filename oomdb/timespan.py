@@ -84,4 +84,5 @@ def to_whole_seconds(at: datetime) -> datetime:
     """
     if at.tzinfo is None:
         raise ValueError(f"instant without a zone: {at!r}")
-    return at.astimezone(UTC).replace(microsecond=0)
+    utc = at.astimezone(UTC)
+    return utc.replace(microsecond=0) if utc.microsecond else utc

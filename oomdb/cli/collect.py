@@ -15,7 +15,7 @@ from oomdb.artifacts.local import ArtifactFolder
 from oomdb.cli.collect_output import render_coverage, render_findings
 from oomdb.cli.export_output import show_export_result
 from oomdb.cli.options import command, option, pass_app
-from oomdb.cli.output import escape_lines, note, write
+from oomdb.cli.output import note, write
 from oomdb.cli.progress import CollectProgress
 from oomdb.collect.capture import CaptureRequest
 from oomdb.collect.namespaces import NamespaceRules, parse_ephemeral_rules, parse_name_filters
@@ -203,7 +203,7 @@ def _show_summary(app: "App", store: Store, result: CollectResult) -> None:
     if app.verbosity != "quiet":
         with store.reading() as conn:
             instances = list_instances_of_run(conn, find_run(conn, result.run_id))
-        write(escape_lines(render_run_summary(instances, zone=app.zone)))
+        write(render_run_summary(instances, zone=app.zone))
 
 
 def _begin(

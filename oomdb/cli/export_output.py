@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from oomdb.cli.output import escape_controls, note, write
-from oomdb.reports.content import ReportContent
+from oomdb.queries.exports import Selection
 from oomdb.reports.files import ExportResult
 from oomdb.timespan import format_for_people
 
@@ -11,14 +11,19 @@ if TYPE_CHECKING:
     from oomdb.cli.options import App
 
 
-def show_selection(content: ReportContent, app: "App") -> None:
-    """Say on stderr which run is reported, what it could not read, and that a newer run of another scope exists."""
-    run = content.run
-    note(f"run {run.id} of {format_for_people(run.started_at, app.zone)}: {len(content.rows)} rows", app)
-    for it in content.clusters:
+def show_selection(selection: Selection, app: "App", *, found: str) -> None:
+    """Say on stderr which run is reported and what was found, what it could not read, and which runs are newer."""
+    run = selection.run
+    incomplete = " (incomplete)" if run.status == "partial" else ""
+    note(f"run {run.id} of {format_for_people(run.started_at, app.zone)}{incomplete}: {found}", app)
+    for it in selection.clusters:
         if it.status != "complete":
             note(f"{it.cluster}: {it.status}{f': {it.error}' if it.error else ''}", app)
-    newer = content.newer_of_other_scope
+    unread = selection.newer_unread
+    if unread is not None:
+        when = format_for_people(unread.started_at, app.zone)
+        note(f"run {unread.id} of {when} is newer, but could read no cluster", app)
+    newer = selection.newer_of_other_scope
     if newer is not None:
         when = format_for_people(newer.started_at, app.zone)
         note(f"run {newer.id} of {when} is newer, but of another scope ({newer.scope}): --run {newer.id} shows it", app)

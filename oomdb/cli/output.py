@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from oomdb.errors import OomdbError
 from oomdb.table import Cell, Table, guard_cell
+from oomdb.table import escape_controls as escape_controls
 from oomdb.timespan import format_for_people, format_instant
 
 if TYPE_CHECKING:
@@ -67,18 +68,6 @@ def note(text: str, app: "App", *, clock: Callable[[], datetime] = lambda: datet
         return
     stamp = "" if sys.stderr.isatty() else f"{format_instant(clock())} "
     sys.stderr.write(f"{stamp}{escape_controls(text)}\n")
-
-
-def escape_controls(text: str) -> str:
-    r"""Return the text with everything that could draw on a terminal as escapes: `\n`, `\x1b`, `\u202e`."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
-def escape_lines(text: str) -> str:
-    """Return a text of several lines in which each line is escaped, and the line ends are kept."""
-    return "\n".join(escape_controls(line) for line in text.split("\n"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from oomdb.cli.output import write
 from oomdb.errors import UsageError
 from oomdb.reports.content import build_content
 from oomdb.reports.files import FORMATS, write_exports
-from oomdb.store.database import open_for_reading, open_for_writing
+from oomdb.store.database import Store, database_path, open_for_reading, open_for_writing
 
 if TYPE_CHECKING:
     from oomdb.cli.options import App
@@ -49,17 +49,17 @@ def report_command(
     newest run over all contexts that read at least one cluster. Old files are renamed by the time of their last change;
     a file that would not change is left alone.
     """
-    wanted = filters.run or "latest"
+    wanted = "latest" if filters.run is None else filters.run
     chosen = tuple(FORMATS) if _ALL in formats else tuple(dict.fromkeys(formats))
     if to_stdout:
         if len(chosen) != 1:
             raise UsageError("--stdout takes exactly one --format, for example: --format csv --stdout.")
         with open_for_reading(app.database) as store:
             content = build_content(store, wanted, output_dir=app.output_folder)
-        show_selection(content, app)
+        show_selection(content, app, found=f"{len(content.rows)} rows")
         write(FORMATS[chosen[0]](content).decode())
         return
-    with open_for_writing(app.database, file_mode=app.settings.database_file_mode) as store:
+    with _open_existing(app) as store:
         result = write_exports(
             store,
             wanted,
@@ -69,5 +69,12 @@ def report_command(
             zone=app.zone,
             file_mode=app.settings.artifact_file_mode,
         )
-    show_selection(result.content, app)
+    show_selection(result.content, app, found=f"{len(result.content.rows)} rows")
     show_export_result(result, app)
+
+
+def _open_existing(app: "App") -> Store:
+    """Open the database, in which the files are noted; unlike a collect, a report makes none."""
+    if not database_path(app.database).exists():
+        return open_for_reading(app.database)  # which says that there is none
+    return open_for_writing(app.database, file_mode=app.settings.database_file_mode)

@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from oomdb.cli.export_output import show_selection
 from oomdb.cli.options import command, filter_options, pass_app
-from oomdb.cli.output import escape_lines, note, write
+from oomdb.cli.output import write
 from oomdb.errors import UsageError
+from oomdb.queries.exports import select_run
 from oomdb.queries.instances import list_instances_of_pods, list_instances_of_run
-from oomdb.queries.selection import find_run
 from oomdb.reports.summary import render_pod_summary, render_run_summary
 from oomdb.store.database import open_for_reading
 
@@ -38,8 +39,9 @@ def summary_command(*, app: "App", filters: "FindingFilter") -> None:
         if filters.pod:
             text = render_pod_summary(filters.pod, list_instances_of_pods(conn, filters.pod), zone=app.zone)
         else:
-            run = find_run(conn, filters.run or "latest")
-            text = render_run_summary(list_instances_of_run(conn, run), zone=app.zone)
-            if not text:
-                note(f"run {run.id} found nothing in what it could read", app)
-    write(escape_lines(text))
+            selection = select_run(conn, "latest" if filters.run is None else filters.run)
+            instances = list_instances_of_run(conn, selection.run)
+            text = render_run_summary(instances, zone=app.zone)
+            pods = len({it.pod for it in instances})
+            show_selection(selection, app, found=f"{pods} pods" if pods else "nothing found in what could be read")
+    write(text)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
 
 from oomdb.errors import UsageError
 from oomdb.store.schema import run_clusters, runs
@@ -26,8 +26,7 @@ class Run:
 
 def find_latest_run(conn: Connection) -> Run | None:
     """Return the newest run of scope 'all' that read at least one cluster, else the newest that did, else None."""
-    read_something = exists().where(run_clusters.c.run_id == runs.c.id, run_clusters.c.status.in_(READ))
-    newest = select(runs).where(runs.c.status.in_(READ), read_something).order_by(*_newest_first()).limit(1)
+    newest = select(runs).where(runs.c.status.in_(READ), _READ_SOMETHING).order_by(*_newest_first()).limit(1)
     # two statements: ordered by "scope is all" first, one statement would read every run
     row = conn.execute(newest.where(runs.c.scope == "all")).first() or conn.execute(newest).first()
     return _run_of(row) if row else None
@@ -52,14 +51,40 @@ def find_run(conn: Connection, wanted: Literal["latest"] | int) -> Run:
     return _run_of(row)
 
 
+def find_reportable_run(conn: Connection, wanted: Literal["latest"] | int) -> Run:
+    """Return the run that is wanted, where it read at least one cluster: of another one there is nothing to tell.
+
+    Raises:
+        UsageError: if there is no such run, it cannot be reported, or it could read no cluster.
+    """
+    run = find_run(conn, wanted)
+    if conn.execute(select(runs.c.id).where(runs.c.id == run.id, _READ_SOMETHING)).first() is None:
+        raise UsageError(
+            f"Run {run.id} could read no cluster: there is nothing to report. `oomdb coverage --run {run.id}` "
+            "says why, `oomdb runs` lists the others."
+        )
+    return run
+
+
 def find_newer_of_other_scope(conn: Connection, run: Run) -> Run | None:
-    """Return the newest readable run that is newer than `run` and of another scope, None where there is none."""
-    row = conn.execute(
-        select(runs)
-        .where(runs.c.status.in_(READ), runs.c.scope != run.scope, runs.c.started_at > run.started_at)
-        .order_by(*_newest_first())
-        .limit(1)
-    ).first()
+    """Return the newest run of another scope that read a cluster and is newer than `run`, None for none."""
+    return _find_newest_after(conn, run, _READ_SOMETHING, runs.c.scope != run.scope)
+
+
+def find_newer_unread(conn: Connection, run: Run) -> Run | None:
+    """Return the newest run that could read no cluster and is newer than `run`, None for none."""
+    return _find_newest_after(conn, run, ~_READ_SOMETHING)
+
+
+_READ_SOMETHING = exists().where(run_clusters.c.run_id == runs.c.id, run_clusters.c.status.in_(READ))
+
+
+def _find_newest_after(conn: Connection, run: Run, *conditions: ColumnElement[bool]) -> Run | None:
+    begun = runs.c.started_at
+    # the first term is what the index on started_at answers
+    later = and_(begun >= run.started_at, or_(begun > run.started_at, runs.c.id > run.id))
+    newest = select(runs).where(runs.c.status.in_(READ), later, *conditions).order_by(*_newest_first()).limit(1)
+    row = conn.execute(newest).first()
     return _run_of(row) if row else None
 
 

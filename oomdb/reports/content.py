@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from oomdb.artifacts.local import ArtifactFolder
+from oomdb.errors import ArtifactError
 from oomdb.model import CRASH_LOOP_BACK_OFF, OOM_KILLED
-from oomdb.queries.exports import ClusterCoverage, ExportRow, list_coverage, list_export_rows
-from oomdb.queries.selection import Run, find_newer_of_other_scope, find_run
+from oomdb.queries.exports import ExportRow, Selection, list_export_rows, select_run
 from oomdb.store.database import Store
 
 _TYPES_FIRST = (OOM_KILLED, CRASH_LOOP_BACK_OFF)
@@ -44,13 +45,10 @@ class ReportRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportContent:
-    """A run's rows, OOMKilled first, then by type, cluster, namespace and pod, and what the run looked at."""
+class ReportContent(Selection):
+    """A run and its rows: OOMKilled first, then CrashLoopBackOff, then other types; in a type by place and pod."""
 
-    run: Run
-    clusters: tuple[ClusterCoverage, ...]
     rows: tuple[ReportRow, ...]
-    newer_of_other_scope: Run | None
 
     def cells(self) -> list[tuple[str, ...]]:
         """Return the rows as texts, in the order of COLUMNS."""
@@ -83,16 +81,15 @@ def build_content(store: Store, wanted: Literal["latest"] | int, *, output_dir: 
         UsageError: if there is no such run, or nothing to report in it.
     """
     with store.reading() as conn:
-        run = find_run(conn, wanted)
-        rows = list_export_rows(conn, run)
-        clusters = list_coverage(conn, run)
-        newer = find_newer_of_other_scope(conn, run) if wanted == "latest" else None
-    folder = output_dir.absolute()
+        selection = select_run(conn, wanted)
+        rows = list_export_rows(conn, selection.run)
+    folder = ArtifactFolder(output_dir)
     return ReportContent(
-        run=run,
-        clusters=tuple(clusters),
+        run=selection.run,
+        clusters=selection.clusters,
+        newer_of_other_scope=selection.newer_of_other_scope,
+        newer_unread=selection.newer_unread,
         rows=tuple(_build_row(row, folder) for row in sorted(rows, key=_order)),
-        newer_of_other_scope=newer,
     )
 
 
@@ -109,7 +106,7 @@ def _type_order(type_: str) -> tuple[int, str]:
     return (_TYPES_FIRST.index(type_) if type_ in _TYPES_FIRST else len(_TYPES_FIRST), type_)
 
 
-def _build_row(row: ExportRow, folder: Path) -> ReportRow:
+def _build_row(row: ExportRow, folder: ArtifactFolder) -> ReportRow:
     return ReportRow(
         cluster=row.cluster,
         namespace=row.namespace,
@@ -119,6 +116,13 @@ def _build_row(row: ExportRow, folder: Path) -> ReportRow:
         component=row.component,
         timestamps=row.timestamps,
         sources=row.sources,
-        description_file=str(folder / row.description) if row.description else "",
-        pod_log_file=str(folder / row.log) if row.log else "",
+        description_file=_absolute(folder, row.description),
+        pod_log_file=_absolute(folder, row.log),
     )
+
+
+def _absolute(folder: ArtifactFolder, path: str) -> str:
+    try:
+        return folder.absolute(path)
+    except ArtifactError:
+        return ""  # it leads out of the folder: no artifact of ours, and nobody shall open it

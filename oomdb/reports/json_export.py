@@ -1,6 +1,7 @@
 """The JSON export: cluster, namespace, pod, as the legacy script nested them, and `_metadata` with the coverage."""
 
 import json
+import re
 from typing import Any
 
 from oomdb.model import CRASH_LOOP_BACK_OFF, OOM_KILLED
@@ -21,7 +22,7 @@ def render_json(content: ReportContent) -> bytes:
     """Return the rows as JSON: indent 2, ASCII, no final newline; `_metadata` is the last key.
 
     A cluster that was read and shows nothing is `{}`; one that was not is absent, and `_metadata.clusters` says why.
-    A cluster called `_metadata` is written as `_metadata_`.
+    A cluster called `_metadata` is written as `_metadata_`, one called `_metadata_` with one `_` more, and so on.
     """
     document: dict[str, Any] = {_key(it.cluster): {} for it in content.clusters if it.status in _READ}
     for row in content.rows:
@@ -67,4 +68,4 @@ def _metadata(content: ReportContent) -> dict[str, Any]:
 
 
 def _key(cluster: str) -> str:
-    return f"{cluster}_" if cluster == METADATA else cluster
+    return f"{cluster}_" if re.fullmatch(f"{METADATA}_*", cluster) else cluster

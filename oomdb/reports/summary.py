@@ -8,6 +8,7 @@ from oomdb.model import CRASH_LOOP_BACK_OFF, OOM_KILLED
 from oomdb.queries.instances import Instance
 from oomdb.reports.content import order_types
 from oomdb.reports.files import format_day
+from oomdb.table import escape_controls
 
 _RULE = "=" * 46
 IN_THIS_RUN = "in this run"
@@ -15,7 +16,10 @@ IN_THE_HISTORY = "in the history"
 
 
 def render_run_summary(instances: Iterable[Instance], *, zone: tzinfo | None) -> str:
-    """Return a block for each pod of a run, by name; days are those of `zone` (None: the system's)."""
+    """Return a block for each pod of a run, by name; days are those of `zone` (None: the system's).
+
+    Names are escaped: one with a line end in it cannot forge a line.
+    """
     by_pod: defaultdict[str, list[Instance]] = defaultdict(list)
     for instance in instances:
         by_pod[instance.pod].append(instance)
@@ -33,11 +37,13 @@ def _render_block(title: str, instances: Iterable[Instance], where: str, zone: t
         counts[it.type][it.at.astimezone(zone).date(), it.cluster, it.namespace] += 1
     types = order_types(list({OOM_KILLED, CRASH_LOOP_BACK_OFF, *counts}))
     lines = [line for type_ in types for line in _iter_lines(type_, counts[type_], where)]
-    return "\n".join(["", _RULE, f"Report for pod: {title}", _RULE, *lines, _RULE, ""])
+    return "\n".join(["", _RULE, f"Report for pod: {escape_controls(title)}", _RULE, *lines, _RULE, ""])
 
 
 def _iter_lines(type_: str, counts: Counter[tuple[date, str, str]], where: str) -> Iterator[str]:
     if not counts:
         yield f"{type_}: 0 instances (no occurrences {where})"
     for (day, cluster, namespace), count in sorted(counts.items()):
-        yield f"{type_}: {count} instance(s) on {format_day(day)}, Namespace: {namespace} (cluster: {cluster})"
+        yield escape_controls(
+            f"{type_}: {count} instance(s) on {format_day(day)}, Namespace: {namespace} (cluster: {cluster})"
+        )

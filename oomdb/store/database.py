@@ -98,7 +98,7 @@ class Store:
     def close(self) -> None:
         """Empty the write-ahead log into the database, so that the folder can be copied, and let go of the file."""
         # a reader elsewhere may hold it for long: then the next writer's close does it
-        with contextlib.suppress(SQLAlchemyError), self._engine.connect() as conn:
+        with contextlib.suppress(SQLAlchemyError, sqlite3.Error), self._engine.connect() as conn:
             conn.exec_driver_sql(f"PRAGMA busy_timeout={PATIENCE_OF_CLOSE_MS}")
             conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         self._engine.dispose()
@@ -115,6 +115,8 @@ class Store:
             yield
         except DBAPIError as err:
             raise StoreError(_explain(self.path, err.orig or err)) from err
+        except sqlite3.Error as err:  # of what is told to the driver itself
+            raise StoreError(_explain(self.path, err)) from err
         except SQLAlchemyError as err:
             raise StoreError(f"{self.path}: {err}") from err
         except (OverflowError, UnicodeEncodeError) as err:  # the driver's, for integers of 65 bits and lone surrogates
@@ -287,9 +289,13 @@ def _bring_up_to_date(store: Store) -> None:
 
 def _switch_foreign_keys(conn: Connection, *, on: bool) -> None:
     # to the driver itself: the pragma does nothing inside a transaction, and SQLAlchemy begins one by any statement
+    _driver_of(conn).execute(f"PRAGMA foreign_keys={'ON' if on else 'OFF'}")
+
+
+def _driver_of(conn: Connection) -> sqlite3.Connection:
     driver = conn.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
-    driver.execute(f"PRAGMA foreign_keys={'ON' if on else 'OFF'}")
+    return driver
 
 
 def _upgrade(conn: Connection, store: Store) -> None:
@@ -378,7 +384,8 @@ def _create_engine(
     @event.listens_for(engine, "begin")
     def begin(conn: Connection) -> None:
         # a deferred BEGIN that turns into a writer fails at once where another one holds the lock
-        conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get("oomdb_writes") else "BEGIN")
+        writes = conn.get_execution_options().get("oomdb_writes")
+        _driver_of(conn).execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 

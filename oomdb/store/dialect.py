@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ColumnElement, DateTime, TableValuedAlias, Text, bindparam, column, func
+from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.elements import UnaryExpression
@@ -12,7 +13,9 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from oomdb.timespan import to_whole_seconds
 
-upsert = sqlite_insert  # an INSERT that takes ON CONFLICT; the writers take it from here
+# an INSERT that takes ON CONFLICT, and how it is built; the writers take them from here
+Upsert = SqliteInsert
+upsert = sqlite_insert
 
 
 class Instant(TypeDecorator[datetime]):
@@ -30,7 +33,7 @@ class Instant(TypeDecorator[datetime]):
         if value is None:
             return None
         whole = to_whole_seconds(value)
-        return whole.replace(tzinfo=None).isoformat(" ") if dialect.name == "sqlite" else whole
+        return whole.isoformat(" ")[: len("YYYY-MM-DD HH:MM:SS")] if dialect.name == "sqlite" else whole
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from oomdb.model import Finding, Sighting, TimeQuality
 from oomdb.timespan import to_whole_seconds
@@ -246,6 +247,7 @@ def _highest(one: int | None, other: int | None) -> int | None:
     return max((it for it in (one, other) if it is not None), default=None)
 
 
+@lru_cache(maxsize=4096)  # each container's is asked for several times in a row
 def _hash(*parts: str) -> str:
     # the length before each part: no two lists of parts give one text, whatever stands in them
     text = "".join(f"{len(part)}:{part}" for part in parts)

@@ -9,12 +9,11 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Integer, Table, bindparam, case, delete, exists, insert, select, update
-from sqlalchemy.dialects.sqlite import Insert
 
 from oomdb.errors import StoreError
 from oomdb.model import ClusterScan, Finding
 from oomdb.store.database import Store
-from oomdb.store.dialect import day_of, greatest, least, upsert
+from oomdb.store.dialect import Upsert, day_of, greatest, least, upsert
 from oomdb.store.folding import FoldedFinding, Occurrence, finding_key, pod_key
 from oomdb.store.schema import (
     artifacts,
@@ -40,14 +39,14 @@ class RecordedScan:
     new_occurrences: int
 
 
-def _build_put_artifacts() -> Insert:
+def _build_put_artifacts() -> Upsert:
     statement = upsert(artifacts)
     key = artifacts.primary_key.columns.keys()
     told = {column.name: column for column in statement.excluded if column.name not in key}
     return statement.on_conflict_do_update(index_elements=key, set_=told)
 
 
-def _build_put_pods() -> Insert:
+def _build_put_pods() -> Upsert:
     statement = upsert(pods)
     told = statement.excluded
     # the first name may have been a guess, by an event alone: the kind tells
@@ -63,7 +62,7 @@ def _build_put_pods() -> Insert:
     )
 
 
-def _build_count_days() -> Insert:
+def _build_count_days() -> Upsert:
     statement = upsert(daily_counts)
     return statement.on_conflict_do_update(
         index_elements=list(daily_counts.primary_key),

@@ -1,0 +1,19 @@
+"""Runs with a scope of their own, recorded in one call."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from oomdb.model import ClusterScan
+from oomdb.store.database import Store
+from oomdb.store.runs import begin_run, finish_run
+from oomdb.store.writer import record_scan
+from tests.store.builders import NOW, start
+
+
+def record_run(store: Store, *scans: ClusterScan, at: datetime = NOW, scope: str = "all") -> int:
+    """Record a run from begin to finish and return its number."""
+    run_id = begin_run(store, replace(start(at=at, scope_hash=scope), scope=scope), now=at)
+    for part in scans:
+        record_scan(store, run_id, part, seen_at=at)
+    finish_run(store, run_id, now=at)
+    return run_id
