@@ -68,6 +68,7 @@ runs = Table(
     one_of("origin", "collect", "import", "ingest", "demo"),
     instant_shape("started_at"),
     Index(None, "started_at"),
+    Index(None, "scope", "started_at"),
     comment="One row per execution that adds data.",
     sqlite_autoincrement=True,
 )

@@ -71,6 +71,7 @@ def upgrade() -> None:
         comment="One row per execution that adds data.",
         sqlite_autoincrement=True,
     )
+    op.create_index(op.f("ix_runs_scope_started_at"), "runs", ["scope", "started_at"], unique=False)
     op.create_index(op.f("ix_runs_started_at"), "runs", ["started_at"], unique=False)
     op.create_table(
         "artifacts",
