@@ -27,6 +27,12 @@ def test_the_generated_parts_are_up_to_date() -> None:
     assert render_readme(README) == README, "run scripts/docs"
 
 
+@pytest.mark.parametrize("name", ["commands", "schema"])
+def test_a_generated_part_that_has_no_place_is_an_error(name: str) -> None:
+    with pytest.raises(errors.UsageError, match=f"has no '<!-- generated: {name} -->'"):
+        render_readme(README.replace(f"<!-- generated: {name} -->", ""))
+
+
 @pytest.mark.parametrize("line", EXAMPLES)
 def test_every_example_is_a_command_that_can_be_parsed(line: str) -> None:
     assert_parses(shlex.split(line)[1:], oomdb, None)

@@ -2,9 +2,18 @@
 
 from typing import TYPE_CHECKING
 
+from oomdb.cli.export_output import show_newer
 from oomdb.cli.options import command, filter_options, list_options, option, pass_app
 from oomdb.cli.output import emit, note
-from oomdb.queries.lists import build_coverage_query, build_gaps_query, list_missed_clusters, resolve_run, stream
+from oomdb.queries.exports import select_run
+from oomdb.queries.lists import (
+    build_coverage_query,
+    build_gaps_query,
+    list_missed_clusters,
+    resolve_run,
+    run_meant,
+    stream,
+)
 from oomdb.store.database import open_for_reading
 from oomdb.timespan import format_for_people
 
@@ -29,13 +38,17 @@ if TYPE_CHECKING:
 def coverage_command(*, app: "App", filters: "FindingFilter", output: "Output", gaps: bool) -> None:
     """List what each run looked at, a row per cluster; an empty count means that nobody could count.
 
-    Without --run, --since and --until: the latest run; clusters that earlier runs had read and it did not are named.
-    --namespace narrows --gaps.
+    Without --run, --since and --until: the latest run. Of one run, the clusters that it did not read and the thirty
+    days before it had are named on stderr. --namespace narrows --gaps.
     """
     with open_for_reading(app.database) as store:
+        wanted = run_meant(filters)
         filters = resolve_run(store, filters)
         build = build_gaps_query if gaps else build_coverage_query
         emit(stream(store, build(filters, output.rows_wanted)), output, app)
         if isinstance(filters.run, int):
-            for cluster, read_at in list_missed_clusters(store, filters.run):
+            for cluster, read_at in list_missed_clusters(store, filters.run, filters.clusters):
                 note(f"{cluster}: not read by run {filters.run}; last read {format_for_people(read_at, app.zone)}", app)
+        if wanted == "latest":
+            with store.reading() as conn:
+                show_newer(select_run(conn, wanted), app)

@@ -33,7 +33,14 @@ def upgrade_command(*, app: "App") -> None:
     with open_for_writing(app.database, file_mode=app.settings.database_file_mode) as store:
         for warning in store.warnings:
             note(f"warning: {warning}", app)
-        write(f"{escape_controls(str(store.path))} is at revision {REVISION}\n")
+        found = store.revision_found
+        if found == REVISION:
+            became = f"is up to date, at revision {REVISION}"
+        elif found is None:
+            became = f"was created, at revision {REVISION}"
+        else:
+            became = f"was upgraded from revision {found} to {REVISION}"
+        write(f"{escape_controls(str(store.path))} {became}\n")
 
 
 @command(

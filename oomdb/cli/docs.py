@@ -9,15 +9,22 @@ import click
 
 from oomdb.cli.main import oomdb
 from oomdb.cli.schema import iter_schema
+from oomdb.errors import UsageError
 
 README = Path("README.md")
 _WIDTH = 100
 
 
 def render_readme(text: str) -> str:
-    """Return the README's text with its generated parts made anew."""
+    """Return the README's text with its generated parts made anew.
+
+    Raises:
+        UsageError: if it does not say where they stand.
+    """
     for name, part in (("commands", "".join(_iter_commands())), ("schema", "".join(_iter_tables()))):
         marker = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        if not marker.search(text):
+            raise UsageError(f"{README} has no '<!-- generated: {name} -->' followed by '<!-- end -->'; put them in.")
         text = marker.sub(lambda found, part=part: f"{found[1]}\n{part}\n{found[2]}", text)  # type: ignore[misc]
     return text
 
@@ -72,6 +79,8 @@ def main(arguments: list[str]) -> int:
     old = README.read_text(encoding="utf-8")
     new = render_readme(old)
     if "--check" in arguments:
+        if new != old:
+            click.echo(f"{README} lags behind the code: run scripts/docs.", err=True)
         return int(new != old)
     README.write_text(new, encoding="utf-8")
     return 0

@@ -1,24 +1,34 @@
-"""What is said about exports: which run they are of, what was written, what the old files are called now."""
+"""What is said about the run that is shown, what it could not read, and what became of the exports' files."""
 
 from typing import TYPE_CHECKING
 
 from oomdb.cli.output import escape_controls, note, write
-from oomdb.queries.exports import Selection
-from oomdb.reports.files import ExportResult
 from oomdb.timespan import format_for_people
 
 if TYPE_CHECKING:
     from oomdb.cli.options import App
+    from oomdb.queries.exports import Selection
+    from oomdb.reports.files import ExportResult
 
 
-def show_selection(selection: Selection, app: "App", *, found: str) -> None:
+def show_selection(selection: "Selection", app: "App", *, found: str) -> None:
     """Say on stderr which run is reported and what was found, what it could not read, and which runs are newer."""
     run = selection.run
     incomplete = " (incomplete)" if run.status == "partial" else ""
     note(f"run {run.id} of {format_for_people(run.started_at, app.zone)}{incomplete}: {found}", app)
+    show_missing(selection, app)
+
+
+def show_missing(selection: "Selection", app: "App") -> None:
+    """Say on stderr which clusters the run did not read as a whole, and which runs are newer."""
     for it in selection.clusters:
         if it.status != "complete":
             note(f"{it.cluster}: {it.status}{f': {it.error}' if it.error else ''}", app)
+    show_newer(selection, app)
+
+
+def show_newer(selection: "Selection", app: "App") -> None:
+    """Say on stderr which runs are newer than the latest that was taken."""
     unread = selection.newer_unread
     if unread is not None:
         when = format_for_people(unread.started_at, app.zone)
@@ -29,7 +39,7 @@ def show_selection(selection: Selection, app: "App", *, found: str) -> None:
         note(f"run {newer.id} of {when} is newer, but of another scope ({newer.scope}): --run {newer.id} shows it", app)
 
 
-def show_export_result(result: ExportResult, app: "App") -> None:
+def show_export_result(result: "ExportResult", app: "App") -> None:
     """Print the files to stdout, and on stderr the names of backups and what was left alone."""
     if result.backed_up:
         note(f"Backed up {len(result.backed_up)} existing file(s):", app)

@@ -348,7 +348,13 @@ def _list_options() -> list[Option]:
     return [
         *formats,
         Option(["--no-headers"], is_flag=True, default=False, help="No headers above table, CSV and TSV."),
-        Option(["--limit"], metavar="N", type=click.IntRange(min=1), default=None, help="Print the first N rows only."),
+        Option(
+            ["--limit"],
+            metavar="N",
+            type=click.IntRange(1, 10**9),  # the query asks for one more; SQLite counts to 2**63
+            default=None,
+            help="Print the first N rows only.",
+        ),
     ]
 
 

@@ -26,7 +26,7 @@ _NOTHING = "–"
 
 
 def emit(table: Table, output: "Output", app: "App") -> None:
-    """Print a table to stdout; where `--limit` cut it, say so on stderr.
+    """Print a table to stdout; say on stderr where `--limit` cut it, and below an aligned table where it is empty.
 
     Rows are printed as they come, but for the aligned table, which must have seen them all.
 
@@ -41,6 +41,8 @@ def emit(table: Table, output: "Output", app: "App") -> None:
         _print_separated(table.headers, rows, with_headers=output.headers, tabs=output.format == "tsv")
     else:
         _print_json(table.headers, rows, lines=output.format == "nl")
+    if output.format == "table" and not rows.any_came:
+        note("0 rows", app)
     if rows.more_exist:
         note(f"first {output.limit} rows; more exist: raise --limit to see them.", app)
 
@@ -107,16 +109,19 @@ def paint_for(app: "App", stream: TextIO) -> Paint:
 
 
 class _Limited:
-    """Rows up to a limit, which know afterwards whether there were more."""
+    """Rows up to a limit, which know afterwards whether there were any, and more."""
 
     def __init__(self, rows: Iterable[Sequence[Cell]], limit: int | None) -> None:
+        self.any_came = False
         self.more_exist = False
         self._rows = rows
         self._limit = limit
 
     def __iter__(self) -> Iterator[Sequence[Cell]]:
         rows = iter(self._rows)
-        yield from islice(rows, self._limit)
+        for row in islice(rows, self._limit):
+            self.any_came = True
+            yield row
         if self._limit is not None:
             self.more_exist = next(rows, None) is not None
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from oomdb.cli.options import command, filter_options, list_options, pass_app
 from oomdb.cli.output import emit
-from oomdb.queries.lists import build_runs_query, stream
+from oomdb.queries.lists import build_runs_query, resolve_run, stream
 from oomdb.store.database import open_for_reading
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         ("The last week, as JSON", "oomdb runs --since 7d --json"),
     ),
 )
-@filter_options("since", "until")
+@filter_options("since", "until", "run")
 @list_options
 @pass_app
 def runs_command(*, app: "App", filters: "FindingFilter", output: "Output") -> None:
@@ -28,7 +28,9 @@ def runs_command(*, app: "App", filters: "FindingFilter", output: "Output") -> N
 
     For each: when, its scope, how many clusters it read of how many, how many rows it found (one per cluster,
     namespace, pod and type) and how many kills and loops no earlier run had seen. --since and --until go by the run's
-    beginning.
+    beginning. Runs that are going on, or were aborted, are listed too.
     """
     with open_for_reading(app.database) as store:
+        if filters.run is not None:
+            filters = resolve_run(store, filters, any_status=True)
         emit(stream(store, build_runs_query(filters, output.rows_wanted)), output, app)

@@ -33,11 +33,12 @@ if TYPE_CHECKING:
 def sql_command(*, app: "App", output: "Output", query: str, params: Sequence[tuple[str, str]], timeout: float) -> None:
     """Run one SELECT on the database and print its rows as they come; `-` reads the query from standard input.
 
-    The connection cannot write, attach other files, or run several statements. Instants are printed as they are
+    The connection cannot write, attach other files, or run several statements. Values of -p are texts: write
+    CAST(:n AS INTEGER) to compare a computed number with one. Instants are printed as they are
     stored: UTC, `YYYY-MM-DD HH:MM:SS`. `oomdb schema` lists tables and views.
     """
     if query == "-":
-        query = sys.stdin.read()
+        query = sys.stdin.read() if sys.stdin is not None else ""  # closed by the shell's <&-
     if not query.strip():
         raise UsageError('The query is empty; for example: oomdb sql "SELECT * FROM latest_run".')
     with run_query(app.database, query, dict(params), timeout_seconds=timeout) as result:

@@ -6,6 +6,8 @@ from os import PathLike, fspath
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
+from sqlalchemy import Integer
+
 from oomdb.queries.filters import FindingFilter
 from oomdb.queries.lists import (
     ListQuery,
@@ -17,6 +19,7 @@ from oomdb.queries.lists import (
     stream,
 )
 from oomdb.store.database import Store, open_for_reading
+from oomdb.store.dialect import Instant
 from oomdb.timespan import parse_instant
 
 if TYPE_CHECKING:
@@ -48,9 +51,14 @@ class History:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def runs(self, *, since: When = None, until: When = None) -> "pd.DataFrame":
-        """Return the runs, newest first."""
-        return self._frame(build_runs_query(_filter(since=since, until=until), None))
+    def runs(
+        self, *, run: Literal["latest"] | int | None = None, since: When = None, until: When = None
+    ) -> "pd.DataFrame":
+        """Return the runs, newest first, also those that are going on or were aborted."""
+        filters = _filter(run, since=since, until=until)
+        if run is not None:
+            filters = resolve_run(self._store, filters, any_status=True)
+        return self._frame(build_runs_query(filters, None))
 
     def findings(
         self,
@@ -117,11 +125,12 @@ class History:
         import pandas as pd  # half a second, for notebooks alone
 
         table = stream(self._store, query)
-        frame = pd.DataFrame(list(table.rows), columns=list(table.headers))
-        for name in frame.columns:
-            if name.endswith("_at"):
-                frame[name] = pd.to_datetime(frame[name], utc=True)
-            elif frame[name].map(lambda value: isinstance(value, int) or value is None).all():
+        frame = pd.DataFrame([tuple(row) for row in table.rows], columns=list(table.headers))
+        # by the types of the columns, so that they are the same when nothing was found
+        for name, column in zip(table.headers, query.statement.selected_columns, strict=True):
+            if isinstance(column.type, Instant):
+                frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
+            elif isinstance(column.type, Integer):
                 frame[name] = frame[name].astype("Int64")
         return frame
 

@@ -1,18 +1,18 @@
 """The lists that people print: runs, findings, occurrences, coverage, gaps; as statements, and as streams of rows."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import Column, ColumnElement, Select, and_, case, func, or_, select
+from sqlalchemy import JSON, Column, ColumnElement, Select, and_, case, func, or_, select, tuple_, type_coerce
 
 from oomdb.model import CRASH_LOOP_BACK_OFF, OOM_KILLED
 from oomdb.queries.filters import FindingFilter
 from oomdb.queries.selection import READ, find_run
 from oomdb.queries.windows import select_in_window
 from oomdb.store.database import Store
-from oomdb.store.dialect import contains, matches_glob
+from oomdb.store.dialect import contains, matches_glob, unindexed
 from oomdb.store.schema import artifacts, findings, occurrences, pods, run_clusters, run_counts, run_gaps, runs
 from oomdb.table import Cell, Table
 
@@ -23,11 +23,10 @@ Query = Select[Any]
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """A statement and the headers of its rows; `convert` turns a row of the database into cells."""
+    """A statement, and the headers of its rows."""
 
     headers: tuple[str, ...]
     statement: Query
-    convert: Callable[[Any], Sequence[Cell]] = tuple
 
 
 def stream(store: Store, query: ListQuery) -> Table:
@@ -35,19 +34,29 @@ def stream(store: Store, query: ListQuery) -> Table:
     return Table(query.headers, _iter_rows(store, query))
 
 
-def resolve_run(store: Store, filters: FindingFilter) -> FindingFilter:
+def run_meant(filters: FindingFilter) -> Literal["latest"] | int | None:
+    """Return the run that a list is about: the latest where neither a run nor a window is given, None for a window."""
+    if filters.run is None and filters.since is None and filters.until is None:
+        return "latest"
+    return filters.run
+
+
+def resolve_run(store: Store, filters: FindingFilter, *, any_status: bool = False) -> FindingFilter:
     """Return the filter with the number of the run that it means; without run and window that is the latest.
+
+    Args:
+        store: where the run is looked for.
+        filters: what is asked for.
+        any_status: take a run by its number also while it is running, or when it was aborted.
 
     Raises:
         UsageError: if there is no such run.
     """
-    wanted = filters.run
-    if wanted is None and filters.since is None and filters.until is None:
-        wanted = "latest"
+    wanted = run_meant(filters)
     if wanted is None:
         return filters
     with store.reading() as conn:
-        return replace(filters, run=find_run(conn, wanted).id)
+        return replace(filters, run=find_run(conn, wanted, any_status=any_status).id)
 
 
 def build_runs_query(filters: FindingFilter, limit: int | None) -> ListQuery:
@@ -92,11 +101,11 @@ def build_findings_query(filters: FindingFilter, limit: int | None) -> ListQuery
         table.last_at,
         table.sources,
         table.evidence,
-        table.pod_gone,
+        _tell_pod_gone().label("pod_gone"),
     ]
     statement = (
         select(*columns, _artifact_path("description"), _artifact_path("log"))
-        .join_from(findings, runs)
+        .join_from(runs, findings, _of_run(table))
         .where(runs.c.status.in_(READ), *_of_runs(filters), *_of_pods(filters, table))
         .order_by(
             *_newest_run_first(table),
@@ -109,13 +118,14 @@ def build_findings_query(filters: FindingFilter, limit: int | None) -> ListQuery
         )
         .limit(limit)
     )
-    if filters.pod:
+    if filters.pod and filters.since is None and filters.run is None:
+        # only the runs that can match; a run, or a window's beginning, bounds them more cheaply than a look at all pods
         matching = contains(pods.c.pod, filters.pod)
         first = select(func.min(pods.c.first_run_id)).where(matching).scalar_subquery()
         last = select(func.max(pods.c.last_run_id)).where(matching).scalar_subquery()
         statement = statement.where(table.run_id.between(first, last))
     headers = ("run", "run_started_at", *(column.name for column in columns[2:]), "description", "log")
-    return ListQuery(headers, statement, _with_pod_gone_told(headers.index("pod_gone")))
+    return ListQuery(headers, statement)
 
 
 def build_occurrences_query(store: Store, filters: FindingFilter, limit: int | None) -> ListQuery:
@@ -153,7 +163,6 @@ def build_occurrences_query(store: Store, filters: FindingFilter, limit: int | N
     if isinstance(filters.run, int):
         seen_since, seen = _seen_by_run(store, filters.run)
         conditions.append(seen)
-        # the run's time range bounds what is read
         since = max(seen_since, since) if since else seen_since
     statement = select_in_window(columns, since, filters.until, *conditions).limit(limit)
     return ListQuery(names, statement)
@@ -178,11 +187,12 @@ def build_coverage_query(filters: FindingFilter, limit: int | None) -> ListQuery
         .scalar_subquery()
     )
     columns = (table[name] for name in names)
-    more = (table.skipped_by_rule, table.server_version, table.requests, table.retries, table.duration_ms, table.error)
+    skipped_by_rule = type_coerce(table.skipped_by_rule, JSON).label("skipped_by_rule")
+    more = (skipped_by_rule, table.server_version, table.requests, table.retries, table.duration_ms, table.error)
     statement = (
         select(table.run_id, runs.c.started_at, *columns, gaps, *more)
-        .join_from(run_clusters, runs)
-        .where(*_of_runs(filters), _any_glob(table.cluster, filters.clusters))
+        .join_from(runs, run_clusters, _of_run(table))
+        .where(runs.c.status.in_(READ), *_of_runs(filters), _any_glob(table.cluster, filters.clusters))
         .order_by(*_newest_run_first(table), table.cluster)
         .limit(limit)
     )
@@ -196,8 +206,8 @@ def build_gaps_query(filters: FindingFilter, limit: int | None) -> ListQuery:
     names = ("cluster", "namespace", "source", "status", "message")
     statement = (
         select(table.run_id, runs.c.started_at, *(table[name] for name in names))
-        .join_from(run_gaps, runs)
-        .where(*_of_runs(filters), _any_glob(table.cluster, filters.clusters))
+        .join_from(runs, run_gaps, _of_run(table))
+        .where(runs.c.status.in_(READ), *_of_runs(filters), _any_glob(table.cluster, filters.clusters))
         .where(_any_glob(table.namespace, filters.namespaces))
         .order_by(*_newest_run_first(table), table.cluster, table.namespace, table.source)
         .limit(limit)
@@ -205,8 +215,14 @@ def build_gaps_query(filters: FindingFilter, limit: int | None) -> ListQuery:
     return ListQuery(("run", "run_started_at", *names), statement)
 
 
-def list_missed_clusters(store: Store, run_id: int) -> list[tuple[str, Any]]:
-    """Return the clusters that the thirty days before a run had read and the run did not, with their last time."""
+def list_missed_clusters(store: Store, run_id: int, clusters: Sequence[str] = ()) -> list[tuple[str, datetime]]:
+    """Return the clusters that the thirty days before a run had read and the run did not, with their last time.
+
+    Args:
+        store: where the runs are.
+        run_id: the run, which must exist.
+        clusters: globs, of which one must fit; none: every cluster.
+    """
     with store.reading() as conn:
         at = conn.execute(select(runs.c.started_at).where(runs.c.id == run_id)).scalar_one()
         read_now = select(run_clusters.c.cluster).where(
@@ -216,7 +232,7 @@ def list_missed_clusters(store: Store, run_id: int) -> list[tuple[str, Any]]:
             select(run_clusters.c.cluster, func.max(runs.c.started_at, type_=runs.c.started_at.type))
             .join_from(run_clusters, runs)
             .where(runs.c.started_at.between(at - KNOWN_FOR, at), run_clusters.c.status.in_(READ))
-            .where(run_clusters.c.cluster.not_in(read_now))
+            .where(run_clusters.c.cluster.not_in(read_now), _any_glob(run_clusters.c.cluster, clusters))
             .group_by(run_clusters.c.cluster)
             .order_by(run_clusters.c.cluster)
         )
@@ -225,8 +241,13 @@ def list_missed_clusters(store: Store, run_id: int) -> list[tuple[str, Any]]:
 
 def _iter_rows(store: Store, query: ListQuery) -> Iterator[Sequence[Cell]]:
     with store.reading() as conn:
-        for row in conn.execution_options(yield_per=500).execute(query.statement):
-            yield query.convert(row)
+        yield from conn.execution_options(yield_per=500).execute(query.statement)
+
+
+def _of_run(table: Any) -> ColumnElement[bool]:
+    # lets SQLite go from runs to their rows only: an equal cluster or pod looks narrow to it, and it would begin there
+    run_id: ColumnElement[int] = table.run_id
+    return unindexed(runs.c.id) == run_id
 
 
 def _newest_run_first(table: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
@@ -268,15 +289,31 @@ def _any_glob(column: Column[str], patterns: Sequence[str]) -> ColumnElement[boo
 
 
 def _seen_by_run(store: Store, run_id: int) -> tuple[datetime, ColumnElement[bool]]:
-    """Return from when on a run saw anything, and the condition that it saw an occurrence."""
+    """Return from when on a run saw anything, which bounds what is read, and the condition that it saw an occurrence.
+
+    Between the first and the last run that saw it there may be runs that did not look there: these have no finding.
+    """
+    row = (findings.c.cluster, findings.c.namespace, findings.c.pod, findings.c.type)
+    found = select(*row).where(findings.c.run_id == run_id)
     with store.reading() as conn:
-        started_at, lookback = conn.execute(
-            select(runs.c.started_at, runs.c.lookback_seconds).where(runs.c.id == run_id)
+        started_at, lookback, first_at = conn.execute(
+            select(
+                runs.c.started_at,
+                runs.c.lookback_seconds,
+                select(func.min(findings.c.first_at, type_=findings.c.first_at.type))
+                .where(findings.c.run_id == run_id)
+                .scalar_subquery(),
+            ).where(runs.c.id == run_id)
         ).one()
-    table = occurrences.c
     # an hour more, for what was dated by an event
     since = started_at - timedelta(seconds=lookback, hours=1)
-    return since, and_(table.first_run_id <= run_id, table.last_run_id >= run_id)
+    table = occurrences.c
+    seen = and_(
+        table.first_run_id <= run_id,
+        table.last_run_id >= run_id,
+        tuple_(table.cluster, table.namespace, table.pod, table.type).in_(found),
+    )
+    return min(since, first_at or since), seen
 
 
 def _artifact_path(kind: str) -> ColumnElement[Any]:
@@ -295,10 +332,5 @@ def _type_order(column: Column[str]) -> ColumnElement[int]:
     return case((column == OOM_KILLED, 0), (column == CRASH_LOOP_BACK_OFF, 1), else_=2)
 
 
-def _with_pod_gone_told(index: int) -> Callable[[Any], Sequence[Cell]]:
-    told = {None: "unknown", 0: "no", 1: "yes"}
-
-    def convert(row: Any) -> Sequence[Cell]:
-        return (*row[:index], told[row[index]], *row[index + 1 :])
-
-    return convert
+def _tell_pod_gone() -> ColumnElement[str]:
+    return case((findings.c.pod_gone == 1, "yes"), (findings.c.pod_gone == 0, "no"), else_="unknown")

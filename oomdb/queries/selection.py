@@ -32,11 +32,11 @@ def find_latest_run(conn: Connection) -> Run | None:
     return _run_of(row) if row else None
 
 
-def find_run(conn: Connection, wanted: Literal["latest"] | int) -> Run:
+def find_run(conn: Connection, wanted: Literal["latest"] | int, *, any_status: bool = False) -> Run:
     """Return the run that is wanted.
 
     Raises:
-        UsageError: if there is no such run, or it cannot be reported (running, aborted).
+        UsageError: if there is no such run, or it cannot be reported (running, aborted) and `any_status` is not set.
     """
     if wanted == "latest":
         latest = find_latest_run(conn)
@@ -46,7 +46,7 @@ def find_run(conn: Connection, wanted: Literal["latest"] | int) -> Run:
     row = conn.execute(select(runs).where(runs.c.id == wanted)).first()
     if row is None:
         raise UsageError(f"There is no run {wanted}; `oomdb runs` lists them.")
-    if row.status not in READ:
+    if row.status not in READ and not any_status:
         raise UsageError(f"Run {wanted} is {row.status}; `oomdb runs` lists those that are complete or partial.")
     return _run_of(row)
 

@@ -71,6 +71,7 @@ class Store:
         self.path = path
         self.migrations = migrations
         self.warnings = warnings
+        self.revision_found: str | None = None  # by `open_for_writing`, before it upgraded; None: there was none
         self._engine = engine
 
     @contextlib.contextmanager
@@ -274,7 +275,8 @@ def _path_of_url(target: str) -> str:
 
 def _bring_up_to_date(store: Store) -> None:
     with store.reading() as conn:
-        if _checked_revision(conn, store) == store.migrations.newest and not list_stale_views(conn):
+        store.revision_found = _checked_revision(conn, store)
+        if store.revision_found == store.migrations.newest and not list_stale_views(conn):
             return
     with store._speaking_plainly(), store._engine.connect() as conn:
         # with foreign keys on, batch mode's DROP TABLE deletes the rows that point to the table

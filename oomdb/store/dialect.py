@@ -58,10 +58,11 @@ def instant_shape(column: str) -> CheckConstraint:
 
 
 def matches_glob(column: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
-    """Build 'column matches the shell pattern' (`*`, `?`, `[…]`), upper and lower case told apart."""
+    """Build 'column matches the shell pattern' (`*`, `?`, `[…]`, `[!…]`), upper and lower case told apart."""
     if not any(char in pattern for char in "*?["):
         return column == pattern  # an index can find it
-    return column.op("GLOB", is_comparison=True)(pattern)
+    # SQLite negates by ^ alone, POSIX shells by ! (POSIX.1-2017, 2.13.1)
+    return column.op("GLOB", is_comparison=True)(pattern.replace("[!", "[^"))
 
 
 def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:

@@ -17,6 +17,7 @@ from oomdb.cli.main import run
 from oomdb.model import CRASH_LOOP_BACK_OFF, OOM_KILLED, ClusterScan, Finding, Gap, Sighting, WorkloadRef
 from oomdb.store.database import open_for_writing
 from oomdb.store.runs import RunStart, begin_run, finish_run
+from oomdb.store.schema import REVISION
 from oomdb.store.writer import record_scan
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
@@ -131,12 +132,41 @@ def test_runs_are_listed_newest_first_with_what_they_read_and_found(ask: Ask) ->
     assert [row["run"] for row in rows(ask, "runs", "--since", "2h", "--until", "2h")] == [2]
 
 
+def test_a_run_is_listed_alone_also_while_it_goes_on(ask: Ask, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "oomdb.sqlite")) as conn, conn:
+        conn.execute("UPDATE runs SET status = 'running', finished_at = NULL WHERE id = 3")
+    assert [(row["run"], row["status"], row["finished_at"]) for row in rows(ask, "runs", "--run", "3")] == [
+        (3, "running", None)
+    ]
+    assert [row["run"] for row in rows(ask, "runs", "--run", "latest")] == [2]
+    assert ask("runs", "--run", "99")[0] == 2
+
+
 def test_findings_are_those_of_the_latest_run_over_all_contexts(ask: Ask) -> None:
     found = rows(ask, "findings")
     assert [(row["run"], row["namespace"], row["pod"], row["pod_gone"]) for row in found] == [
         (2, "api-tenant", "shop-2", "no"),
         (2, "shop-tenant", "shop-1", "no"),
     ]
+
+
+def test_findings_of_a_run_say_what_it_could_not_read_and_which_run_is_newer(ask: Ask) -> None:
+    told = ask("findings")[2]
+    assert "Z a: partial\n" in told
+    assert "Z b: unreachable: refused\n" in told
+    assert "run 3 of 2026-01-15 14:00:00 UTC is newer, but of another scope (--current): --run 3 shows it\n" in told
+    assert ask("findings", "--run", "3")[2] == ""
+    assert ask("findings", "--since", "1d")[2] == ""
+    assert ask("findings", "-q")[2] == ""
+
+
+def test_an_empty_table_says_so_and_other_formats_are_just_empty(ask: Ask) -> None:
+    _, out, told = ask("occurrences", "--pod", "nothing")
+    assert out.startswith("occurred_at ")
+    assert told.endswith("Z 0 rows\n")
+    assert ask("occurrences", "--pod", "nothing", "-q")[2] == ""
+    assert ask("occurrences", "--pod", "nothing", "--json") == (0, "[]\n", "")
+    assert ask("occurrences", "--pod", "nothing", "--nl") == (0, "", "")
 
 
 @pytest.mark.parametrize(
@@ -194,6 +224,12 @@ def test_a_cluster_that_a_run_did_not_read_is_named_with_its_last_time(ask: Ask)
     assert "b: not read by run 2; last read 2026-01-15 12:00:00 UTC" in told
     _, _, told = ask("coverage", "--run", "3")
     assert "b: not read by run 3; last read 2026-01-15 12:00:00 UTC" in told
+    assert "not read" not in ask("coverage", "--cluster", "a*")[2]
+
+
+def test_coverage_names_the_newer_run_that_is_not_the_latest(ask: Ask) -> None:
+    assert "run 3 of 2026-01-15 14:00:00 UTC is newer, but of another scope" in ask("coverage")[2]
+    assert "newer" not in ask("coverage", "--run", "2")[2]
 
 
 def test_the_rows_are_the_same_in_every_format(ask: Ask) -> None:
@@ -243,6 +279,28 @@ def test_sql_is_read_from_standard_input(ask: Ask, monkeypatch: pytest.MonkeyPat
     assert rows(ask, "sql", "-") == [{"n": 2}]
 
 
+def test_sql_without_standard_input_asks_for_a_query(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    code, _, told = ask("sql", "-")
+    assert (code, told) == (
+        2,
+        'oomdb: error: The query is empty; for example: oomdb sql "SELECT * FROM latest_run".\n',
+    )
+
+
+def test_sql_prints_columns_of_one_name_bytes_and_nothing(ask: Ask) -> None:
+    query = "SELECT 1 AS n, 2 AS n, x'00ff' AS bytes, NULL AS missing, '=1+1' AS text"
+    assert rows(ask, "sql", query) == [{"n": 1, "n_2": 2, "bytes": "x'00ff'", "missing": None, "text": "=1+1"}]
+    assert ask("sql", query, "--csv")[1] == "n,n,bytes,missing,text\n1,2,x'00ff',,'=1+1\n"
+
+
+def test_sql_that_takes_too_long_is_stopped(ask: Ask) -> None:
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    code, out, told = ask("sql", endless, "--timeout", "0.05")
+    assert (code, out) == (1, "")
+    assert "The query took longer than 0.05 s and was stopped" in told
+
+
 def test_the_views_can_be_asked(ask: Ask) -> None:
     assert rows(ask, "sql", "SELECT id FROM latest_run") == [{"id": 2}]
     assert rows(ask, "sql", "SELECT count(*) AS n FROM findings_full") == [{"n": 6}]
@@ -271,9 +329,21 @@ def test_the_database_is_checked_and_copied(ask: Ask, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "copy.sqlite")) as conn:
         assert conn.execute("SELECT count(*) FROM runs").fetchone() == (3,)
     assert ask("db", "backup", str(tmp_path / "copy.sqlite"))[0] == 1
-    assert ask("db", "upgrade")[0] == 0
+    assert ask("db", "upgrade")[:2] == (0, f"{tmp_path / 'oomdb.sqlite'} is up to date, at revision {REVISION}\n")
     info = {row["what"]: row["value"] for row in rows(ask, "db", "info")}
     assert (info["runs"], info["occurrences"], info["clusters"]) == (3, 5, 2)
+
+
+def test_a_copy_lies_beside_the_database_under_the_time_unless_told_otherwise(ask: Ask, tmp_path: Path) -> None:
+    copy = tmp_path / "oomdb-20260115T150000Z.sqlite"
+    assert ask("db", "backup")[:2] == (0, f"{copy}\n")
+    assert copy.stat().st_mode & 0o777 == 0o600
+
+
+def test_upgrade_creates_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "new" / "oomdb.sqlite"
+    assert run(["db", "upgrade", "--db", str(path)]) == 0
+    assert capsys.readouterr().out == f"{path} was created, at revision {REVISION}\n"
 
 
 def test_a_database_that_breaks_its_rules_fails_the_check(ask: Ask, tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ def test_the_later_of_verbose_and_quiet_wins(show: Show, monkeypatch: pytest.Mon
         ({"OOMDB_QUIET": "1", "OOMDB_VERBOSE": "1"}, "verbose and quiet contradict each other; set one."),
         ({"OOMDB_QUIET": "maybe"}, "Invalid value for OOMDB_QUIET: 'maybe' is not a valid boolean"),
         ({"OOMDB_NO_HEADERS": "maybe"}, "Invalid value for OOMDB_NO_HEADERS: 'maybe' is not a valid boolean"),
-        ({"OOMDB_LIMIT": "0"}, "Invalid value for OOMDB_LIMIT: 0 is not in the range x>=1."),
+        ({"OOMDB_LIMIT": "0"}, "Invalid value for OOMDB_LIMIT: 0 is not in the range 1<=x<=1000000000."),
         ({"OOMDB_JSON": "1", "OOMDB_CSV": "1"}, "--json and --csv exclude one another; use one."),
         (
             {"OOMDB_DB": "x", "OOMDB_OUTPUT": "~nobody-of-this-name/x"},

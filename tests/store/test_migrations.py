@@ -128,6 +128,7 @@ def test_an_older_database_is_backed_up_and_upgraded_and_nothing_is_lost(filled:
     # batch mode drops the table and makes it anew: with foreign keys on, that deletes every child without an error
     migrations = migrations_with(tmp_path, ALTERS_IN_BATCH)
     with open_for_writing(str(filled), migrations=migrations) as store:
+        assert store.revision_found == REVISION
         assert check_database(store) == []
         assert rows(store, "SELECT version_num FROM alembic_version") == [("9000",)]
         assert rows(store, "SELECT shards FROM runs") == [(None,), (None,)]
