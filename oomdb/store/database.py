@@ -22,7 +22,6 @@ from oomdb.settings import mask_password
 from oomdb.store.schema import APPLICATION_ID, REVISION
 from oomdb.store.views import create_views, drop_views, list_stale_views
 
-PAGE_BYTES = 8192  # rows of 300 to 450 bytes leave less of a page unused than in SQLite's 4096
 BUSY_TIMEOUT_SECONDS = 30  # how long a writer waits for another one
 PAUSE_BETWEEN_TRIES_SECONDS = 0.02  # of a change of the journal mode, which takes a few milliseconds
 PATIENCE_OF_CLOSE_MS = 1000  # how long a close waits for readers: most are done by then
@@ -377,7 +376,6 @@ def _create_engine(
         if not read_only:
             # the journal mode is written into the file, and a foreign one shall be refused as it was
             if _is_empty_or_ours(connection):
-                connection.execute(f"PRAGMA page_size={PAGE_BYTES}")  # heeded by a new file only
                 _set_journal_mode(connection, "WAL" if wal else "DELETE", patience_seconds=busy_timeout_seconds)
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("PRAGMA secure_delete=OFF")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from oomdb.store.database import Store
 from oomdb.store.schema import run_clusters, runs
@@ -16,6 +16,11 @@ from oomdb.store.schema import run_clusters, runs
 SILENCE_OF_THE_DEAD = timedelta(minutes=2)  # a process of ours that is gone, and a heartbeat older than this
 SILENCE_OF_STRANGERS = timedelta(minutes=15)  # another host's process cannot be looked up
 _READ = ("complete", "partial")  # states of a cluster of which something was read
+
+# built once: building a statement costs more than running it
+_BEGIN = insert(runs)
+_STATES = select(run_clusters.c.status).where(run_clusters.c.run_id == bindparam("run"))
+_FINISH = update(runs).where(runs.c.id == bindparam("run"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +80,9 @@ def finish_run(store: Store, run_id: int, *, now: datetime) -> str:
     where no cluster's part was recorded at all.
     """
     with store.writing() as conn:
-        states = set(conn.execute(select(run_clusters.c.status).where(run_clusters.c.run_id == run_id)).scalars())
+        states = set(conn.execute(_STATES, {"run": run_id}).scalars())
         status = "aborted" if not states else "complete" if states <= {"complete", "skipped"} else "partial"
-        conn.execute(update(runs).where(runs.c.id == run_id).values(status=status, finished_at=now, heartbeat_at=now))
+        conn.execute(_FINISH, {"run": run_id, "status": status, "finished_at": now, "heartbeat_at": now})
     return status
 
 
@@ -85,7 +90,7 @@ def interrupt_run(store: Store, run_id: int, *, now: datetime) -> str:
     """Close a run that its user stopped: `partial` if one cluster was read, else `aborted`; return which."""
     with store.writing() as conn:
         status = _status_of_the_cut_short(conn, run_id)
-        conn.execute(update(runs).where(runs.c.id == run_id).values(status=status, finished_at=now, heartbeat_at=now))
+        conn.execute(_FINISH, {"run": run_id, "status": status, "finished_at": now, "heartbeat_at": now})
     return status
 
 
@@ -127,21 +132,22 @@ def process_is_alive(pid: int) -> bool:
 
 def _insert_run(conn: Connection, start: RunStart, now: datetime) -> int:
     row = conn.execute(
-        insert(runs).values(
-            uid=uuid.uuid4().hex,
-            started_at=start.started_at,
-            status="running",
-            origin=start.origin,
-            time_range=start.time_range,
-            lookback_seconds=int(start.lookback.total_seconds()),
-            scope=start.scope,
-            scope_hash=start.scope_hash,
-            tool_version=start.tool_version,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            heartbeat_at=now,
-            arguments=start.arguments,
-        )
+        _BEGIN,
+        {
+            "uid": uuid.uuid4().hex,
+            "started_at": start.started_at,
+            "status": "running",
+            "origin": start.origin,
+            "time_range": start.time_range,
+            "lookback_seconds": int(start.lookback.total_seconds()),
+            "scope": start.scope,
+            "scope_hash": start.scope_hash,
+            "tool_version": start.tool_version,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "heartbeat_at": now,
+            "arguments": start.arguments,
+        },
     )
     return int(row.inserted_primary_key[0])  # type: ignore[index]  # an insert of one row always has its key
 

@@ -15,6 +15,7 @@ from oomdb.model import ClusterScan, Finding
 from oomdb.store.database import Store
 from oomdb.store.dialect import Upsert, day_of, greatest, least, upsert
 from oomdb.store.folding import FoldedFinding, Occurrence, finding_key, pod_key
+from oomdb.store.prepared import Prepared
 from oomdb.store.schema import (
     artifacts,
     daily_counts,
@@ -78,14 +79,18 @@ _RUN = select(
     .label("recorded"),
 ).where(runs.c.id == bindparam("run_id"))
 _INSERTS = {
-    table.name: insert(table) for table in (findings, occurrences, suspects, run_gaps, run_counts, run_clusters)
+    table.name: Prepared(insert(table), table.c.keys())
+    for table in (findings, occurrences, suspects, run_gaps, run_counts, run_clusters)
 }
-_PUT_ARTIFACTS, _PUT_PODS, _COUNT_DAYS = _build_put_artifacts(), _build_put_pods(), _build_count_days()
-_SEE_AGAIN = (
+_PUT_ARTIFACTS = Prepared(_build_put_artifacts(), artifacts.c.keys())
+_PUT_PODS = Prepared(_build_put_pods(), pods.c.keys())
+_COUNT_DAYS = Prepared(_build_count_days(), daily_counts.c.keys())
+_SEE_AGAIN = Prepared(
     update(occurrences)
     .where(occurrences.c.identity == bindparam("known_identity"))
     # a slow run may come after a later one that saw it too
-    .values(last_run_id=greatest(occurrences.c.last_run_id, bindparam("seen_by_run", type_=Integer)))
+    .values(last_run_id=greatest(occurrences.c.last_run_id, bindparam("seen_by_run", type_=Integer))),
+    ("last_seen_at", "container_id", "exit_code", "reason", "restart_count"),
 )
 
 
@@ -139,8 +144,7 @@ def _write_artifacts(conn: Connection, run_id: int, scan: ClusterScan) -> None:
         }
         for artifact in scan.artifacts
     ]
-    if rows:
-        conn.execute(_PUT_ARTIFACTS, _sorted_by_key(artifacts, rows))
+    _PUT_ARTIFACTS.execute(conn, _sorted_by_key(artifacts, rows))
 
 
 def _write_findings(conn: Connection, run_id: int, cluster: str, folded: Sequence[FoldedFinding]) -> None:
@@ -213,16 +217,14 @@ def _write_occurrences(conn: Connection, run_id: int, cluster: str, folded: Sequ
                 }
             )
     _insert_sorted(conn, occurrences, begun)
-    if seen_again:
-        conn.execute(_SEE_AGAIN, sorted(seen_again, key=lambda row: str(row["known_identity"])))
-    if days:
-        conn.execute(
-            _COUNT_DAYS,
-            [
-                dict(zip(("workload", "day", "type", "cluster", "namespace"), key, strict=True), occurrences=count)
-                for key, count in sorted(days.items())
-            ],
-        )
+    _SEE_AGAIN.execute(conn, sorted(seen_again, key=itemgetter("known_identity")))
+    _COUNT_DAYS.execute(
+        conn,
+        [
+            dict(zip(("workload", "day", "type", "cluster", "namespace"), key, strict=True), occurrences=count)
+            for key, count in sorted(days.items())
+        ],
+    )
 
 
 def _occurrence_row(run_id: int, cluster: str, finding: Finding, occurrence: Occurrence) -> dict[str, Any]:
@@ -261,8 +263,7 @@ def _write_pods(conn: Connection, run_id: int, scan: ClusterScan) -> None:
         }
         for finding in scan.findings
     }
-    if rows:
-        conn.execute(_PUT_PODS, [rows[key] for key in sorted(rows)])
+    _PUT_PODS.execute(conn, [rows[key] for key in sorted(rows)])
 
 
 def _write_suspects_and_gaps(conn: Connection, run_id: int, scan: ClusterScan) -> None:
@@ -342,9 +343,7 @@ def _cluster_row(run_id: int, scan: ClusterScan) -> dict[str, Any]:
 
 
 def _insert_sorted(conn: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    if not rows:
-        return  # an empty list given to insert() writes a row of defaults
-    conn.execute(_INSERTS[table.name], _sorted_by_key(table, rows))
+    _INSERTS[table.name].execute(conn, _sorted_by_key(table, rows))
 
 
 def _sorted_by_key(table: Table, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

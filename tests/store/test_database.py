@@ -228,7 +228,7 @@ def test_the_pragmas_are_those_of_the_design(store: Store) -> None:
         "journal_mode": "wal",
         "synchronous": 1,
         "secure_delete": 0,
-        "page_size": 8192,
+        "page_size": 4096,
         "busy_timeout": 30_000,
         "application_id": 0x6F6F6D64,
     }
