@@ -31,7 +31,7 @@ class Fleet:
     """How many clusters there are, and how much happens in all of them together."""
 
     clusters: int = 6
-    kills_per_day: int = 40
+    kills_per_day: int = 60
 
 
 @dataclass(frozen=True, slots=True)

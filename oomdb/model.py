@@ -18,6 +18,7 @@ CRASH_LOOP_BACK_OFF = "CrashLoopBackOff"
 # --- what the API shows ---------------------------------------------------------------------------------------------
 
 
+ApiInteger = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]  # int32 in the API
 ApiInstant = Annotated[datetime, msgspec.Meta(tz=True)]  # one without a zone is refused: it would be a guess
 
 
@@ -49,7 +50,7 @@ class Running(_ApiStruct, frozen=True):
 
 class Terminated(_ApiStruct, frozen=True):
     reason: str | None = None
-    exit_code: int | None = None
+    exit_code: ApiInteger | None = None
     started_at: ApiInstant | None = None
     finished_at: ApiInstant | None = None
     container_id: str | None = msgspec.field(name="containerID", default=None)
@@ -63,7 +64,7 @@ class ContainerState(_ApiStruct, frozen=True):
 
 class ContainerStatus(_ApiStruct, frozen=True):
     name: str = ""
-    restart_count: int = 0
+    restart_count: ApiInteger = 0
     state: ContainerState = ContainerState()
     last_state: ContainerState = ContainerState()
     image: str | None = None

@@ -14,6 +14,7 @@ _UNITS = {
     "d": timedelta(days=1),
     "M": timedelta(days=30),
 }
+_LONGEST = timedelta(days=36525)
 _SPAN = re.compile(r"([0-9]{1,6})([smhdM])")
 
 
@@ -39,6 +40,8 @@ def parse_span(text: str) -> timedelta:
     if not match:
         raise UsageError(f"'{text}' is not a time span; {SPAN_FORMAT}.")
     span = int(match[1]) * _UNITS[match[2]]
+    if span > _LONGEST:
+        raise UsageError(f"'{text}' is longer than a hundred years; {SPAN_FORMAT}.")
     if not span:
         raise UsageError(f"'{text}' is an empty time span; {SPAN_FORMAT}.")
     return span
@@ -53,10 +56,7 @@ def parse_instant(text: str, *, now: datetime) -> datetime:
         UsageError: for anything else.
     """
     if _SPAN.fullmatch(text.strip()):
-        try:
-            return now - parse_span(text)
-        except OverflowError as err:
-            raise UsageError(f"'{text}' lies before the year 1.") from err
+        return now - parse_span(text)
     try:
         instant = datetime.fromisoformat(text.strip())
         return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
@@ -73,7 +73,10 @@ def format_instant(at: datetime) -> str:
 
 def format_for_people(at: datetime, zone: tzinfo | None) -> str:
     """Return an instant in a zone (None: the system's), with the zone's name: `2026-01-15 10:00:00 EST`."""
-    return at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    try:
+        return at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    except OverflowError:  # at the ends of the calendar a zone leads out of it
+        return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def to_whole_seconds(at: datetime) -> datetime:

@@ -23,7 +23,7 @@ from oomdb.collect.run import CollectRequest, CollectResult, collect, list_names
 from oomdb.collect.scan import ScanRequest
 from oomdb.collect.scope import Scope
 from oomdb.detectors.registry import load_detectors
-from oomdb.errors import OomdbError
+from oomdb.errors import OomdbError, UsageError
 from oomdb.kube.auth import context_warnings
 from oomdb.kube.clusters import ClusterTarget, plan_clusters, select_clusters
 from oomdb.kube.kubeconfig import load_kubeconfig
@@ -119,8 +119,8 @@ def collect_command(
     """
     scope = Scope(
         current=current,
-        contexts=_split([contexts or ""]),
-        names=_split(names),
+        contexts=() if contexts is None else _split("--contexts", [contexts]),
+        names=_split("--namespace", names),
         include=include_ns,
         exclude=exclude_ns,
         include_ephemeral=include_ephemeral,
@@ -259,18 +259,21 @@ def _artifact_folder(app: "App") -> ArtifactFolder:
 
 
 def _print_namespaces(app: "App", targets: Sequence[ClusterTarget], request: CollectRequest) -> int:
-    code = 0
+    code = EXIT_NOTHING_READ
     for cluster, namespace in list_namespaces(targets, request):
         if isinstance(namespace, OomdbError):
             note(f"{cluster}: {namespace}", app)
-            code = EXIT_NOTHING_READ
         else:
+            code = 0
             write(f"{cluster}\t{namespace}\n")
     return code
 
 
-def _split(texts: Sequence[str]) -> tuple[str, ...]:
-    return tuple(part for text in texts for part in (piece.strip() for piece in text.split(",")) if part)
+def _split(option: str, texts: Sequence[str]) -> tuple[str, ...]:
+    parts = tuple(part for text in texts for part in (piece.strip() for piece in text.split(",")) if part)
+    if texts and not parts:
+        raise UsageError(f"{option} names nothing; leave it out to take everything.")  # an unset variable, perhaps
+    return parts
 
 
 def _exit_code(result: CollectResult, *, strict: bool) -> int:

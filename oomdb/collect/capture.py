@@ -1,7 +1,7 @@
 """Capturing artifacts: one description and one log for each pod that has something new to show."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -10,9 +10,11 @@ from oomdb.artifacts.local import ArtifactFolder
 from oomdb.artifacts.logs import LogPart, plan_log_requests, render_log
 from oomdb.collect.findings import PodRef
 from oomdb.collect.threads import run_in_threads
-from oomdb.errors import ArtifactError, ClusterError, ClusterNotFound, ClusterUnreachable
+from oomdb.errors import ArtifactError, ClusterError, ClusterNotFound, ClusterTimeout, ClusterUnreachable
 from oomdb.kube.client import ClusterClient
 from oomdb.model import Artifact, ArtifactKind, ArtifactStatus, Finding, Gap
+
+TIMEOUTS_OF_A_DEAD_SERVER = 5  # in one scan; the kubelet of one dead node may cost some
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ class _Capture:
     cluster: str
     request: CaptureRequest
     clock: Callable[[], datetime]
+    timeouts: list[ClusterTimeout] = field(default_factory=list)
 
     def pod(self, task: tuple[PodRef, Sequence[str]]) -> tuple[Artifact, ...]:
         """Capture one pod; the pair of artifacts says `gone` or `error` where there was nothing to save."""
@@ -76,9 +79,8 @@ class _Capture:
             manifest = self.client.get_pod(ref.namespace, ref.name)
         except ClusterNotFound:
             return self._pair(ref, at, "gone", "the pod was deleted before it could be read")
-        except ClusterUnreachable:
-            raise
         except ClusterError as err:
+            self._stop_if_dead(err)
             return self._pair(ref, at, "error", str(err))
         if ref.uid and _uid_of(manifest) != ref.uid:
             return self._pair(ref, at, "gone", "the pod was deleted; another one bears its name now")
@@ -89,9 +91,8 @@ class _Capture:
         note = ""
         try:
             events = self.client.list_pod_events(ref.namespace, ref.name, ref.uid)
-        except ClusterUnreachable:
-            raise
         except ClusterError as err:
+            self._stop_if_dead(err)
             note = f"without events: {err}"
         text = describe_pod(manifest, events, now=at)
         return self._save(ref, at, "description", "ok", text.encode(), note)
@@ -114,9 +115,8 @@ class _Capture:
                     end = self._read_log(ref, container, previous, lines * 9 // 10)
                     if len(end) < limit:
                         content, cut = end, "beginning"
-        except ClusterUnreachable:
-            raise
         except ClusterError as err:
+            self._stop_if_dead(err)
             return LogPart(container=container, previous=previous, content=b"", error=str(err))
         return LogPart(container=container, previous=previous, content=content, cut=cut)
 
@@ -129,6 +129,15 @@ class _Capture:
             tail_lines=tail_lines,
             limit_bytes=self.request.log_limit_bytes,
         )
+
+    def _stop_if_dead(self, err: ClusterError) -> None:
+        """Pass an error on where the server is gone: by itself, or after time-outs that are not one dead node's."""
+        if isinstance(err, ClusterTimeout):
+            self.timeouts.append(err)
+            if len(self.timeouts) < TIMEOUTS_OF_A_DEAD_SERVER:
+                return
+        if isinstance(err, ClusterUnreachable):
+            raise err
 
     def _save(
         self, ref: PodRef, at: datetime, kind: ArtifactKind, status: ArtifactStatus, content: bytes, message: str

@@ -1,13 +1,15 @@
 """From observations to findings: grouped by container and type, with the facts of the pod."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from oomdb.detectors.base import Detector, Observation, Window
 from oomdb.detectors.node_stops import NodeStops
 from oomdb.model import Event, Finding, Pod, Sighting, Suspect, WorkloadRef
 from oomdb.workloads import find_application, find_component, find_memory, find_workload
 
+_CLOCKS_DIFFER = timedelta(hours=1)  # an event's time is what its sender says
 _REVISION_LABELS = ("pod-template-hash", "controller-revision-hash")
 
 
@@ -77,10 +79,19 @@ class FindingsBuilder:
             yield from detector.detect(pod, events, self._window)
 
     def _gather(self, ref: PodRef, seen: Observation, facts: "_PodFacts") -> "_Gathered":
+        seen = self._not_ahead(seen)
         key = (ref, seen.sighting.container, seen.sighting.type)
         gathered = self._found.setdefault(key, _Gathered(facts))
         gathered.observations.append(seen)
         return gathered
+
+    def _not_ahead(self, seen: Observation) -> Observation:
+        """Return what was seen, dated by the look where its time lies ahead of it by more than clocks differ."""
+        sighting, until = seen.sighting, self._window.until
+        if sighting.at <= until + _CLOCKS_DIFFER:
+            return seen
+        first = None if sighting.first_event_at is None else min(sighting.first_event_at, until)
+        return replace(seen, sighting=replace(sighting, at=until, time_quality="observed", first_event_at=first))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,13 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from oomdb.collect.capture import CaptureRequest, capture_artifacts
+from oomdb.collect.capture import Captured, CaptureRequest, capture_artifacts
 from oomdb.collect.scan import ScanRequest, ScanResult, choose_namespaces, scan_cluster
 from oomdb.collect.threads import run_in_threads
 from oomdb.errors import ClusterForbidden, ClusterUnreachable, OomdbError, StoreError
 from oomdb.kube.client import ClusterClient, open_client
 from oomdb.kube.clusters import ClusterTarget
-from oomdb.model import ClusterScan, ScanStatus
+from oomdb.model import ClusterScan, Gap, ScanStatus
 from oomdb.store.database import Store
 from oomdb.store.folding import pod_key
 from oomdb.store.runs import beat, finish_run, interrupt_run
@@ -80,8 +80,13 @@ class CollectResult:
         return sum(scan.status in READ for scan in self.scans)
 
 
-def connect(targets: Sequence[ClusterTarget], request: CollectRequest) -> tuple[Connection, ...]:
-    """Ask every cluster for its version, `batch` at a time; in the order of the targets."""
+def connect(
+    targets: Sequence[ClusterTarget], request: CollectRequest, *, on_wait: Callable[[], None] = lambda: None
+) -> tuple[Connection, ...]:
+    """Ask every cluster for its version, `batch` at a time; in the order of the targets.
+
+    `on_wait` is called every HEARTBEAT_SECONDS or more often.
+    """
 
     def ask(target: ClusterTarget) -> Connection:
         try:
@@ -89,8 +94,15 @@ def connect(targets: Sequence[ClusterTarget], request: CollectRequest) -> tuple[
                 return Connection(target=target, server_version=client.server_version())
         except OomdbError as err:
             return Connection(target=target, error=err)
+        except Exception as err:
+            return Connection(target=target, error=_unexpected(err))
 
-    answers = {target.name: answer for target, answer in run_in_threads(ask, targets, workers=request.batch)}
+    answers = {}
+    for target, answer in run_in_threads(
+        ask, targets, workers=request.batch, on_wait=on_wait, wait_seconds=HEARTBEAT_SECONDS
+    ):
+        answers[target.name] = answer
+        on_wait()
     return tuple(answers[target.name] for target in targets)
 
 
@@ -103,7 +115,10 @@ def list_namespaces(targets: Sequence[ClusterTarget], request: CollectRequest) -
                 chosen = choose_namespaces(client, request.scan, own_namespace=target.contexts[0].namespace)
         except OomdbError as err:
             return [(target.name, err)]
-        return [(target.name, namespace) for namespace in sorted(chosen.to_scan)]
+        rows: list[tuple[str, str | OomdbError]] = [(target.name, namespace) for namespace in sorted(chosen.to_scan)]
+        if chosen.gap is not None:
+            rows.append((target.name, OomdbError(chosen.gap.message)))
+        return rows
 
     answers = {target.name: rows for target, rows in run_in_threads(ask, targets, workers=request.batch)}
     return [row for target in targets for row in answers[target.name]]
@@ -125,9 +140,8 @@ def collect(
         KeyboardInterrupt: passed on, the run closed as `partial` or `aborted`.
     """
     try:
-        connections = connect(targets, request)
+        connections = connect(targets, request, on_wait=lambda: beat(store, run_id, now=clock()))
         listener.connected(connections)
-        beat(store, run_id, now=clock())
         scans: dict[str, ClusterScan] = {}
         new_occurrences = 0
         working = run_in_threads(
@@ -191,8 +205,12 @@ def _work(
     except OomdbError as err:
         return _unread(base, err), at
     except Exception as err:  # one cluster's odd answer must not cost the others their scan
-        return _unread(base, OomdbError(f"unexpected {type(err).__name__}: {err}; please report it.")), at
+        return _unread(base, _unexpected(err)), at
     return replace(part, duration_ms=round((time.monotonic() - began) * 1000)), at
+
+
+def _unexpected(err: Exception) -> OomdbError:
+    return OomdbError(f"unexpected {type(err).__name__}: {err}; please report it.")
 
 
 def _open(target: ClusterTarget, request: CollectRequest) -> AbstractContextManager[ClusterClient]:
@@ -242,7 +260,12 @@ def _add_artifacts(
 ) -> ClusterScan:
     wanted = list_uncaptured(store, part.cluster, part.findings, seen_at=at)
     findings = [finding for finding in part.findings if pod_key(part.cluster, finding) in wanted]
-    captured = capture_artifacts(client, part.cluster, findings, capture, clock=clock)
+    try:
+        captured = capture_artifacts(client, part.cluster, findings, capture, clock=clock)
+    except Exception as err:  # no artifact is worth the findings
+        captured = Captured(
+            (), (Gap(namespace="", source="artifacts", status="failed", message=str(_unexpected(err))),)
+        )
     gaps = (*part.gaps, *captured.gaps)
     status: ScanStatus = "partial" if captured.gaps and part.status == "complete" else part.status
     return replace(part, artifacts=captured.artifacts, gaps=gaps, status=status)

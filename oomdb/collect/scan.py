@@ -3,21 +3,33 @@
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from oomdb.collect.findings import FindingsBuilder, PodRef
 from oomdb.collect.namespaces import NamespaceRules
 from oomdb.collect.threads import run_in_threads
 from oomdb.detectors.base import Detector, Window
-from oomdb.errors import ClusterError, ClusterForbidden, ClusterNotFound, ClusterUnreachable
+from oomdb.errors import (
+    ClusterError,
+    ClusterForbidden,
+    ClusterNotFound,
+    ClusterTimeout,
+    ClusterUnreachable,
+    KubeconfigError,
+)
 from oomdb.kube.client import ClusterClient
 from oomdb.kube.objects import Namespace
 from oomdb.model import Event, Finding, Gap, Pod, ScanStatus, Suspect
 
 ListSource = Literal["events", "pods"]
+TIMEOUTS_OF_A_DEAD_SERVER = 3  # namespaces in a row
 EVERYWHERE = ""  # the namespace of a gap that is the whole cluster
+
+
+_NO_EVENT_IS_OLDER = datetime(2014, 6, 6, tzinfo=UTC)  # Kubernetes; what says so says nothing of the horizon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,9 +143,11 @@ class _Scan:
         self._on_progress = on_progress
         self._lock = threading.Lock()
         self._builder = FindingsBuilder(request.detectors, Window(at - request.lookback, at))
-        self._skipped: Mapping[str, str] = {}
+        self._skipped: dict[str, str] = {}
+        self._judged: set[str] = set()  # namespaces that no list had named, and that are to be looked at
         self._gaps: list[Gap] = []
         self._errors: list[ClusterError] = []
+        self._refused: ClusterForbidden | None = None  # of a list of the whole cluster
         self._events: defaultdict[PodRef, dict[str, Event]] = defaultdict(dict)
         self._events_seen: set[tuple[str, str]] = set()
         self._oldest_event_at: datetime | None = None
@@ -147,7 +161,8 @@ class _Scan:
 
     def run(self, chosen: ChosenNamespaces) -> None:
         """Read everything; events come first, so that a pod that they speak of and that is not listed was deleted."""
-        self._skipped = chosen.skipped
+        self._skipped = dict(chosen.skipped)
+        self._judged = set(chosen.to_scan)
         for source in ("events", "pods"):
             try:
                 self._read_source(source, chosen)
@@ -163,8 +178,9 @@ class _Scan:
 
     def result(self, chosen: ChosenNamespaces) -> ScanResult:
         """Build the result after the last page."""
-        if not self._read and self._errors and not self._pods_seen and not self._events_seen:
-            return self._build(chosen, _status_of(self._errors[-1]), str(self._errors[-1]))
+        failure = self._errors[-1] if self._errors else self._refused
+        if failure is not None and not self._read and not self._pods_seen and not self._events_seen:
+            return self._build(chosen, _status_of(failure), str(failure))
         error = str(self._errors[-1]) if self._errors else ""
         return self._build(chosen, "partial" if self._gaps else "complete", error)
 
@@ -179,9 +195,9 @@ class _Scan:
             suspects=suspects,
             gaps=tuple(self._gaps),
             namespaces_scanned=self._count_scanned(chosen, failed) if listed else None,
-            namespaces_skipped=len(chosen.skipped) if chosen and chosen.known else None,
+            namespaces_skipped=len(self._skipped) if chosen and (chosen.known or self._skipped) else None,
             namespaces_failed=len(failed),
-            skipped=chosen.skipped if chosen else {},
+            skipped=self._skipped,
             pods_seen=len(self._pods_seen) if "pods" in listed or self._pods_seen else None,
             events_seen=len(self._events_seen) if "events" in listed or self._events_seen else None,
             oldest_event_at=self._oldest_event_at,
@@ -199,11 +215,12 @@ class _Scan:
             try:
                 self._read_list(source, EVERYWHERE)
                 return
-            except ClusterForbidden:
-                pass  # the sign to go namespace by namespace
+            except ClusterForbidden as err:
+                self._refused = err  # the sign to go namespace by namespace
             except ClusterError as err:
                 self._fail(EVERYWHERE, source, err)
                 return
+        timed_out = 0
         for batch in _batches(chosen.to_scan, self._request.namespace_batch):
             reading = run_in_threads(
                 lambda namespace: self._try_list(source, namespace), batch, workers=self._request.namespace_workers
@@ -211,8 +228,11 @@ class _Scan:
             for namespace, failure in reading:
                 if failure is not None:
                     self._fail(namespace, source, failure)
-                    if isinstance(failure, ClusterUnreachable):
-                        raise failure
+                # one slow namespace is not a dead server, several in a row are
+                timed_out = timed_out + 1 if isinstance(failure, ClusterTimeout) else 0
+                gone = isinstance(failure, ClusterUnreachable) and not isinstance(failure, ClusterTimeout)
+                if failure is not None and (gone or timed_out >= TIMEOUTS_OF_A_DEAD_SERVER):
+                    raise failure
 
     def _try_list(self, source: ListSource, namespace: str) -> ClusterError | None:
         try:
@@ -222,6 +242,12 @@ class _Scan:
         return None
 
     def _read_list(self, source: ListSource, namespace: str) -> None:
+        with _as_cluster_errors():
+            self._read_pages(source, namespace)
+        with self._lock:
+            self._read.add((source, namespace))
+
+    def _read_pages(self, source: ListSource, namespace: str) -> None:
         where = namespace or None
         if source == "events":
             for page in self._client.iter_event_pages(where):
@@ -235,32 +261,46 @@ class _Scan:
                     self._take_pods(pods.items)
                 # the pods hold their page's bytes; let go of both before the next page comes
                 pods.items.clear()
-        with self._lock:
-            self._read.add((source, namespace))
 
     def _take_events(self, events: Iterable[Event]) -> None:
         for event in events:
             about = event.involved_object
             namespace = about.namespace or event.metadata.namespace
             key = (event.metadata.namespace, event.metadata.name)
-            if about.kind != "Pod" or namespace in self._skipped:
+            if about.kind != "Pod" or self._is_skipped(namespace):
                 continue
             self._events_seen.add(key)
             self._namespaces_seen.add(namespace)
             last_at = event.last_at()
-            if last_at is not None and (self._oldest_event_at is None or last_at < self._oldest_event_at):
+            if (
+                last_at is not None
+                and last_at > _NO_EVENT_IS_OLDER
+                and (self._oldest_event_at is None or last_at < self._oldest_event_at)
+            ):
                 self._oldest_event_at = last_at
             self._events[PodRef(namespace, about.name, about.uid)][event.metadata.name] = event
 
     def _take_pods(self, pods: Iterable[Pod]) -> None:
         for pod in pods:
             metadata = pod.metadata
-            if metadata.namespace in self._skipped or metadata.uid in self._pods_seen:
+            if metadata.uid in self._pods_seen or self._is_skipped(metadata.namespace):
                 continue
             self._pods_seen.add(metadata.uid)
             self._namespaces_seen.add(metadata.namespace)
             self._builder.add_pod(pod, self._events_of(pod))
         self._on_progress(len(self._pods_seen))
+
+    def _is_skipped(self, namespace: str) -> bool:
+        """Tell whether a rule leaves the namespace out; of one that no list named, only filters can."""
+        if namespace in self._judged:
+            return False
+        if namespace not in self._skipped:
+            rule = self._request.rules.judge(namespace, None, named=bool(self._request.names))
+            if rule is None:
+                self._judged.add(namespace)
+                return False
+            self._skipped[namespace] = rule
+        return True
 
     def _events_of(self, pod: Pod) -> Sequence[Event]:
         if not self._events:
@@ -302,6 +342,15 @@ def _status_of(err: ClusterError) -> ScanStatus:
     if isinstance(err, ClusterUnreachable):
         return "unreachable"
     return "forbidden" if isinstance(err, ClusterForbidden) else "failed"
+
+
+@contextmanager
+def _as_cluster_errors() -> Iterator[None]:
+    # credentials that break in the middle of a scan must not cost what was read before
+    try:
+        yield
+    except KubeconfigError as err:
+        raise ClusterError(str(err)) from err
 
 
 def _batches(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:

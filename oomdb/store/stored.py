@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, or_, select
 
 from oomdb.model import Finding
 from oomdb.store.database import Store
@@ -32,25 +32,23 @@ _CHUNK = 200  # values in one IN: far below SQLite's limit (999 before 3.32)
 def _build_stored() -> Select[Any]:
     """Build the query of the occurrences of some containers: all loops, the kills of the time, and those told of."""
     identity, prefix = occurrences.c.identity, texts_in("prefixes")
+    wanted = or_(
+        identity.startswith(LOOP),
+        occurrences.c.occurred_at >= bindparam("earliest"),
+        identity.in_(select(texts_in("told").c.value)),
+    )
     # an identity is its prefix and as many hex digits again: all lie between the prefix and the prefix and 'g'
     of_container = identity.between(prefix.c.value, prefix.c.value + "g")
-    return (
-        select(*(occurrences.c[field.name] for field in fields(Occurrence)))
-        .join_from(prefix, occurrences, of_container)
-        .where(
-            or_(
-                identity.startswith(LOOP),
-                occurrences.c.occurred_at >= bindparam("earliest"),
-                identity.in_(select(texts_in("told").c.value)),
-            )
-        )
-    )
+    # an outer join, whose order is fixed: ANALYZE can make SQLite go through all occurrences first. It has a row of
+    # NULLs for a container of which nothing is stored
+    joined = prefix.outerjoin(occurrences, and_(of_container, wanted))
+    return select(*(occurrences.c[field.name] for field in fields(Occurrence))).select_from(joined)
 
 
 def _build_captures() -> Select[Any]:
     table = artifacts.c
     return (
-        select(table.namespace, table.pod, table.pod_uid, table.run_id, table.captured_at)
+        select(table.namespace, table.pod, table.pod_uid, table.run_id, table.captured_at, table.status)
         .where(table.pod_uid.in_(bindparam("uids", expanding=True)), table.cluster == bindparam("cluster"))
         .where(table.kind == "description", table.status != "error")
         .order_by(table.captured_at, table.run_id)
@@ -64,7 +62,7 @@ _CAPTURES = _build_captures()
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """The run that captured a pod's artifacts last, and when."""
+    """The run whose artifacts of a pod are to be shown, and when the pod was captured last."""
 
     run_id: int
     captured_at: datetime
@@ -113,7 +111,8 @@ def _read_stored(
     }
     length = len(next(iter(by_prefix)))
     for row in conn.execute(_STORED, wanted):
-        stored[by_prefix[row.identity[:length]]].append(Occurrence(**row._mapping))
+        if row.identity is not None:
+            stored[by_prefix[row.identity[:length]]].append(Occurrence(**row._mapping))
     return stored
 
 
@@ -134,7 +133,10 @@ def read_captures(conn: Connection, cluster: str, scanned: Sequence[Finding]) ->
         rows = conn.execute(_CAPTURES, {"uids": uids, "cluster": cluster})
         for row in rows:
             if key := names.get((row.namespace, row.pod, row.pod_uid)):
-                captures[key] = Capture(row.run_id, row.captured_at)
+                before = captures.get(key)
+                # of a pod that is gone by now, what was saved before is what there is to show
+                shown = before.run_id if before and row.status == "gone" else row.run_id
+                captures[key] = Capture(shown, row.captured_at)
     return captures
 
 

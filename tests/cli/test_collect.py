@@ -134,6 +134,12 @@ def test_current_is_the_current_context_alone(fleet: Fleet) -> None:
     assert fleet.rows("SELECT cluster FROM run_clusters") == [("kflux-prd-rh02",)]
 
 
+@pytest.mark.parametrize("flags", [["--contexts", ""], ["-n", " , "]])
+def test_a_selection_of_nothing_is_not_everything(fleet: Fleet, flags: list[str]) -> None:
+    assert run(fleet.args(*flags)) == 2
+    assert not fleet.output.exists()
+
+
 def test_list_namespaces_scans_nothing(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(fleet.args("--list-namespaces", "--include-ephemeral", "--current")) == 0
     assert capsys.readouterr().out == "kflux-prd-rh02\tshop-tenant\nkflux-prd-rh02\ttest-x\n"

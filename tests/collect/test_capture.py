@@ -12,7 +12,7 @@ from oomdb.kube.client import open_client
 from oomdb.model import OOM_KILLED, Finding, Sighting
 from oomdb.simulator import objects
 from oomdb.simulator.cluster import SimulatedCluster
-from oomdb.simulator.faults import Fault, Hang, Refuse
+from oomdb.simulator.faults import Fault, Hang, Refuse, Reset
 from tests.collect.simulated import NOON, Fleet, running_fleet
 
 POD = objects.pod(containers=[objects.oom_killed(at=NOON - timedelta(hours=1))])
@@ -129,8 +129,24 @@ def test_a_full_disk_keeps_the_findings_and_is_a_gap(fleet: Fleet) -> None:
     assert "(0 of 1 pods were captured)" in gap.message
 
 
-def test_a_server_that_stops_answering_is_a_gap_in_the_run(fleet: Fleet) -> None:
+def test_one_log_that_hangs_costs_that_log_alone(fleet: Fleet) -> None:
     fleet.servers["c1"].faults.add(Fault(match="/log", action=Hang()))
     result = fleet.collect()
+    assert (result.status, len(result.scans[0].findings)) == ("complete", 1)
+    assert fleet.rows("SELECT kind, status FROM artifacts ORDER BY 1") == [("description", "ok"), ("log", "error")]
+
+
+def test_a_server_that_is_gone_is_a_gap_in_the_run(fleet: Fleet) -> None:
+    fleet.servers["c1"].faults.add(Fault(match="/log", action=Reset()))
+    result = fleet.collect()
     assert (result.status, result.scans[0].status, len(result.scans[0].findings)) == ("partial", "partial", 1)
-    assert fleet.rows("SELECT source, status FROM run_gaps") == [("artifacts", "timeout")]
+    assert fleet.rows("SELECT source, status FROM run_gaps") == [("artifacts", "unreachable")]
+
+
+def test_a_pod_that_is_gone_by_now_shows_what_was_saved_before(fleet: Fleet) -> None:
+    fleet.collect()
+    event = objects.back_off_event(POD, "app", at=NOON + timedelta(minutes=50))
+    fleet.servers["c1"].cluster.replace(pods=[], events=[event])
+    fleet.collect(NOON + timedelta(hours=1))
+    assert fleet.rows("SELECT run_id, status FROM artifacts WHERE kind = 'log' ORDER BY 1") == [(1, "ok"), (2, "gone")]
+    assert fleet.rows("SELECT run_id, pod_gone, artifacts_from FROM findings ORDER BY 1") == [(1, 0, 1), (2, 1, 1)]

@@ -9,7 +9,7 @@ import pytest
 from oomdb.collect.namespaces import NamespaceRules, parse_name_filters
 from oomdb.simulator import objects
 from oomdb.simulator.cluster import SimulatedCluster
-from oomdb.simulator.faults import CutBody, ExpireContinue, Fault, Faults, Refuse
+from oomdb.simulator.faults import CutBody, ExpireContinue, Fault, Faults, Hang, Refuse
 from oomdb.simulator.permissions import Permissions, Rule
 from tests.collect.simulated import NOON, running_fleet
 
@@ -185,3 +185,45 @@ def test_a_pod_that_only_events_speak_of_is_gone_if_the_list_of_pods_was_read(tm
         True if listed else None,
     )
     assert finding.workload.name == "lost"
+
+
+def test_a_cluster_that_shows_no_projects_and_forbids_the_rest_is_forbidden(tmp_path: Path) -> None:
+    refused = Permissions(
+        refused=(
+            Rule(verb="list", resource="pods"),
+            Rule(verb="list", resource="events"),
+            Rule(verb="list", resource="namespaces"),
+            Rule(verb="get", resource="namespaces"),
+        )
+    )
+    with running_fleet(tmp_path, {"c1": cluster("a-tenant")}, permissions=refused) as fleet:
+        result = fleet.collect()
+    assert (result.scans[0].status, result.clusters_read) == ("forbidden", 0)
+
+
+def test_filters_hold_also_where_namespaces_cannot_be_listed(tmp_path: Path) -> None:
+    refused = Permissions(refused=(Rule(verb="list", resource="namespaces"), Rule(verb="list", resource="projects")))
+    rules = NamespaceRules(exclude=parse_name_filters("--exclude-ns", ["^b-"]))
+    with running_fleet(tmp_path, {"c1": cluster("a-tenant", "b-tenant")}, permissions=refused) as fleet:
+        (scan,) = fleet.collect(artifacts=False, rules=rules).scans
+    assert [finding.namespace for finding in scan.findings] == ["a-tenant"]
+    assert scan.skipped_by_rule == {"--exclude-ns": 1}
+
+
+def test_one_slow_namespace_does_not_cost_the_others(tmp_path: Path) -> None:
+    faults = {"c1": Faults(Fault(match="/namespaces/a-tenant/events", action=Hang()))}
+    with running_fleet(tmp_path, {"c1": cluster("a-tenant", "b-tenant")}, faults=faults) as fleet:
+        (scan,) = fleet.collect(artifacts=False, names=("a-tenant", "b-tenant")).scans
+    assert (scan.status, len(scan.findings)) == ("partial", 2)
+    assert [(gap.namespace, gap.source, gap.status) for gap in scan.gaps] == [("a-tenant", "events", "timeout")]
+
+
+def test_what_is_dated_far_ahead_is_dated_by_the_look(tmp_path: Path) -> None:
+    pod = objects.pod("odd-6c9b7f9d5-bbbbb", namespace="a-tenant")
+    event = objects.back_off_event(pod, "app", at=NOON + timedelta(days=3000))
+    simulated = SimulatedCluster([objects.namespace("a-tenant")], [pod], [event])
+    with running_fleet(tmp_path, {"c1": simulated}) as fleet:
+        fleet.collect(artifacts=False)
+        assert fleet.rows("SELECT occurred_at, last_seen_at, time_quality FROM occurrences") == [
+            ("2026-01-15 12:00:00", "2026-01-15 12:00:00", "observed")
+        ]

@@ -250,11 +250,11 @@ def test_info_tells_what_the_database_is(filled: Store, path: Path) -> None:
     info = dict(database_info(filled))
     size = info.pop("size in bytes")
     assert isinstance(size, int)
-    assert size % 8192 == 0
+    assert size % 4096 == 0
     assert info == {
         "path": str(path),
         "free pages": 0,
-        "page size in bytes": 8192,
+        "page size in bytes": 4096,
         "revision": "0001",
         "journal mode": "wal",
         "runs": 2,
