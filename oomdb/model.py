@@ -278,6 +278,9 @@ class ClusterScan:
     namespaces_skipped: int | None = None
     namespaces_failed: int | None = None
     skipped_by_rule: Mapping[str, int] = field(default_factory=dict)
+    namespaces_read: tuple[str, ...] = ()  # in which both lists were read to their end
+    skipped: Mapping[str, str] = field(default_factory=dict)  # namespace → the rule that left it out
+    clock_skew_seconds: float | None = None  # how far the server's clock is ahead of ours; None where nobody knows
     pods_seen: int | None = None
     events_seen: int | None = None
     oldest_event_at: datetime | None = None

@@ -55,9 +55,11 @@ class Authority:
             self._authority.issue_cert(*(names or LOOPBACK_NAMES), not_before=validity[0], not_after=validity[1])
         )
 
-    def client_certificate(self, common_name: str) -> KeyPair:
-        """Return a client's pair whose common name is the user's name, as the API server reads it."""
-        return _key_pair(self._authority.issue_cert(_NO_SUCH_HOST, common_name=common_name))
+    def client_certificate(self, common_name: str, *, group: str = "") -> KeyPair:
+        """Return a client's pair: the API server takes common name and organization for the user and its group."""
+        return _key_pair(
+            self._authority.issue_cert(_NO_SUCH_HOST, common_name=common_name, organization_name=group or None)
+        )
 
 
 _NO_SUCH_HOST = "client.invalid"  # a certificate needs one subject alternative name

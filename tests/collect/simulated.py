@@ -120,6 +120,12 @@ def running_fleet(
             for name, server in servers.items()
         ]
         path = write_kubeconfig(folder / "kubeconfig", entries)
-        config = load_kubeconfig(path=str(path), environ={}, home=folder)
-        store = stack.enter_context(open_for_writing(str(folder / "oomdb.sqlite")))
-        yield Fleet(folder, store, plan_clusters(config, names={}), servers)
+        yield stack.enter_context(open_fleet(folder, path, servers))
+
+
+@contextmanager
+def open_fleet(folder: Path, kubeconfig: Path, servers: dict[str, RunningServer] | None = None) -> Iterator[Fleet]:
+    """Open a database in a folder, for collects from the clusters of a kubeconfig, whoever serves them."""
+    config = load_kubeconfig(path=str(kubeconfig), environ={}, home=folder)
+    with open_for_writing(str(folder / "oomdb.sqlite")) as store:
+        yield Fleet(folder, store, plan_clusters(config, names={}), servers or {})
