@@ -1,6 +1,7 @@
 """Which tests can run here: those against a real API server need its programs, and where they cannot run it is said."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,29 +10,39 @@ import pytest
 from tests.controlplane.binaries import ControlPlaneUnavailable, find_binaries
 
 REAL_TESTS = Path(__file__).parent / "real"
-_WHY_NOT = pytest.StashKey[str]()
-_NOT_RUN = pytest.StashKey[int]()
+_MISSING = pytest.StashKey[dict[str, str]]()  # what some tests need and is not here → why
+_NOT_RUN = pytest.StashKey[dict[str, int]]()  # why → how many tests
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_NOT_RUN] = 0
-    config.stash[_WHY_NOT] = ""
+    config.addinivalue_line("markers", "kubectl: needs kubectl in PATH")
+    missing = {}
     try:
         find_binaries()
     except ControlPlaneUnavailable as err:
-        if os.environ.get("CI") == "true":
-            raise pytest.UsageError(f"CI=true: the tests against a real API server must run, but {err}") from err
-        config.stash[_WHY_NOT] = str(err)
+        missing["control-plane"] = f"tests against a real API server: {err}"
+    if shutil.which("kubectl") is None:
+        missing["kubectl"] = "tests that compare with kubectl: there is no kubectl in PATH."
+    if missing and os.environ.get("CI") == "true":
+        raise pytest.UsageError(f"CI=true: all tests must run, also the {' '.join(missing.values())}")
+    config.stash[_MISSING] = missing
+    config.stash[_NOT_RUN] = {}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    real = [item for item in items if REAL_TESTS in item.path.parents]
-    for item in real:
-        item.add_marker(pytest.mark.xdist_group("control-plane"))  # one process, one control plane
-    if config.stash[_WHY_NOT] and real:
-        items[:] = [item for item in items if item not in real]
-        config.hook.pytest_deselected(items=real)
-        config.stash[_NOT_RUN] = len(real)
+    left_out = []
+    for item in items:
+        needs = ["control-plane"] if REAL_TESTS in item.path.parents else []
+        if needs:
+            item.add_marker(pytest.mark.xdist_group("control-plane"))  # one process, one control plane
+        needs += ["kubectl"] if item.get_closest_marker("kubectl") else []
+        why = next((config.stash[_MISSING][need] for need in needs if need in config.stash[_MISSING]), None)
+        if why:
+            left_out.append(item)
+            config.stash[_NOT_RUN][why] = config.stash[_NOT_RUN].get(why, 0) + 1
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -41,15 +52,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    # every worker has collected all tests
-    count = getattr(node, "workeroutput", {}).get("not_run", 0)
-    node.config.stash[_NOT_RUN] = max(node.config.stash[_NOT_RUN], count)
+    # every worker has collected all tests: the last one tells the same as the first
+    node.config.stash[_NOT_RUN] |= getattr(node, "workeroutput", {}).get("not_run", {})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if config.stash[_NOT_RUN]:
-        terminalreporter.write_line(
-            f"NOT RUN: {config.stash[_NOT_RUN]} tests against a real API server: {config.stash[_WHY_NOT]}",
-            red=True,
-            bold=True,
-        )
+    for why, count in config.stash[_NOT_RUN].items():
+        terminalreporter.write_line(f"NOT RUN: {count} {why}", red=True, bold=True)

@@ -41,7 +41,7 @@ def status() -> None:
     try:
         find_binaries()
     except ControlPlaneUnavailable as err:
-        _say(f"NOT RUN: the tests in tests/real: {err}")
+        _say(f"NOT RUN: the tests against a real API server: {err}")
 
 
 @main.command(help="Run clusters until Ctrl-C.")

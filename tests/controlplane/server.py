@@ -118,7 +118,7 @@ class ApiServer:
         self.control_plane = control_plane
         self.authority = Authority()
         self.folder = control_plane.folder / name
-        self.folder.mkdir(mode=0o700)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
         self.port = _free_port()
         self.url = f"https://127.0.0.1:{self.port}"
         self._audit = self.folder / "audit.log"
