@@ -64,19 +64,20 @@ _ROUTINE = (
 )
 
 
-def fatten(target: ApiDict, number: int) -> None:
+def fatten(target: ApiDict, number: int, *, settings: int = 12, volumes: int = 8) -> None:
     """Give a pod what makes real ones large: environment and volumes."""
     for container in target["spec"]["containers"]:
         container["env"] = [
             {"name": f"SETTING_{index}", "valueFrom": {"configMapKeyRef": {"name": f"map-{number % 50}", "key": "k"}}}
-            for index in range(12)
+            for index in range(settings)
         ]
         container["volumeMounts"] = [
-            {"name": f"volume-{index}", "mountPath": f"/var/run/volume-{index}", "readOnly": True} for index in range(8)
+            {"name": f"volume-{index}", "mountPath": f"/var/run/volume-{index}", "readOnly": True}
+            for index in range(volumes)
         ]
     target["spec"]["volumes"] = [
         {"name": f"volume-{index}", "projected": {"sources": [{"configMap": {"name": f"map-{index}"}}]}}
-        for index in range(8)
+        for index in range(volumes)
     ]
 
 
