@@ -229,7 +229,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """What could not be looked at: one source (`namespaces`, `pods`, `events`) in one namespace, or everywhere ('')."""
+    """What could not be looked at: one source in one namespace, or everywhere ('').
+
+    Sources: `namespaces`, `pods`, `events`, `artifacts`; `time-range` for what happened before the look back.
+    """
 
     namespace: str
     source: str
@@ -291,3 +294,17 @@ class ClusterScan:
     suspects: tuple[Suspect, ...] = ()
     gaps: tuple[Gap, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
+
+
+CheckStatus = Literal["ok", "warning", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at before a scan, and how it is; `advice` is what to do, '' where nothing is."""
+
+    subject: str  # whose: `kubeconfig`, the name of a cluster, `database`, `disk`
+    name: str  # what of it: `connection`, `clock`, `access` …
+    status: CheckStatus
+    message: str
+    advice: str = ""

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -24,28 +24,27 @@ from oomdb.errors import (
     OomdbError,
 )
 from oomdb.kube.auth import Credentials, open_credentials
+from oomdb.kube.clock import ClockSkew
 from oomdb.kube.clusters import ClusterTarget
-from oomdb.kube.failures import MESSAGE_CHARACTERS, RequestFailedError, find_first_line, to_plain
+from oomdb.kube.credential import Credential
+from oomdb.kube.failures import MESSAGE_CHARACTERS, Peer, RequestFailedError, find_first_line, to_plain
+from oomdb.kube.formats import EVENTS, NAMESPACES, PODS, PROJECTS, RAW_EVENTS, ListFormat, ListReader, find_status
 from oomdb.kube.kubeconfig import Context
 from oomdb.kube.lists import ListExpiredError, Page, iter_pages, read_all
 from oomdb.kube.objects import (
-    EVENT_LIST,
     MANIFEST,
-    NAMESPACE_LIST,
+    NAMESPACE,
     POD_EVENT_SELECTOR,
-    POD_LIST,
-    PROJECT_LIST,
-    RAW_EVENT_LIST,
     VERSION,
-    ListDecoder,
     Namespace,
     NamespaceObject,
     ObjectList,
-    find_status,
+    Status,
     is_path_segment,
     select_fields,
 )
-from oomdb.kube.transport import ERROR_BODY_BYTES, Answer, Transport, cut_answer
+from oomdb.kube.reviews import REVIEW_PATH, AccessAnswer, AccessReview, decode_review, encode_review
+from oomdb.kube.transport import ERROR_BODY_BYTES, GOOD_STATUSES, JSON, Answer, Transport, cut_answer
 from oomdb.model import Event, Pod
 
 CONNECTIONS = 5  # as many as workers read namespaces one by one
@@ -64,24 +63,30 @@ def open_client(
     timeout_seconds: float,
     retries: int,
     connections: int = CONNECTIONS,
+    lists: ListFormat = "protobuf",
     sleep: Callable[[float], None] = time.sleep,
     random: Callable[[], float] = randomness.random,
 ) -> Iterator["ClusterClient"]:
     """Open the API of one cluster; nothing is sent before the first call.
 
-    Proxies named by the environment (HTTPS_PROXY) are not used.
-
     Args:
-        target: the cluster; when the server answers its first context with 401, the next one is tried.
+        target: the cluster; when the server does not know its first context's user (401), the next one is tried.
         timeout_seconds: the longest silence of the server; an answer as a whole may take twice as long, and a second
             more for each 16 KiB of it. Connecting may take 15 seconds at most.
         retries: how many more tries a request has after 429, 5xx, a lost connection, a time-out or a cut answer.
         connections: how many requests may be under way at a time; further threads wait.
+        lists: in which format to ask for lists; what a server does not have in protobuf comes as JSON.
         sleep: waits so many seconds between two tries.
         random: from 0 to 1, the jitter of the back-off.
     """
     client = ClusterClient(
-        target, timeout_seconds=timeout_seconds, retries=retries, connections=connections, sleep=sleep, random=random
+        target,
+        timeout_seconds=timeout_seconds,
+        retries=retries,
+        connections=connections,
+        lists=lists,
+        sleep=sleep,
+        random=random,
     )
     try:
         yield client
@@ -103,16 +108,19 @@ class ClusterClient:
         timeout_seconds: float,
         retries: int,
         connections: int,
+        lists: ListFormat,
         sleep: Callable[[float], None],
         random: Callable[[], float],
     ) -> None:
         """Prepare; `open_client` says what the arguments mean."""
         self._ways = _Ways(target, timeout_seconds=timeout_seconds, connections=connections)
         self._retries = retries
+        self._lists = lists
         self._sleep = sleep
         self._random = random
         self._lock = threading.Lock()
         self._counts = {"requests": 0, "retries": 0, "bytes_received": 0}
+        self._clock_skew = ClockSkew()
 
     @property
     def requests(self) -> int:
@@ -130,6 +138,12 @@ class ClusterClient:
         return self._counts["bytes_received"]
 
     @property
+    def clock_skew_seconds(self) -> float | None:
+        """The server's clock minus ours, as the answers so far tell; None before one."""
+        with self._lock:
+            return self._clock_skew.seconds
+
+    @property
     def context_name(self) -> str:
         """The context in use; the first until the server has refused it."""
         return self._ways.context_name
@@ -141,30 +155,44 @@ class ClusterClient:
     def server_version(self) -> str:
         """Return the server's version (`v1.34.4`); '' where we may not know."""
         try:
-            return self._send("/version", {}, lambda answer: VERSION.decode(answer.body)).git_version
+            return self._send(_Request("/version"), lambda answer: VERSION.decode(answer.body)).git_version
         except (ClusterForbidden, ClusterNotFound):
             return ""
 
     def list_namespaces(self) -> list[Namespace]:
         """Return all namespaces, with their labels."""
-        return self._list_namespaces("/api/v1/namespaces", NAMESPACE_LIST)
+        return self._list_namespaces("/api/v1/namespaces", NAMESPACES)
+
+    def find_namespace(self, name: str) -> Namespace | None:
+        """Return a namespace by its name, None where the cluster has none of that name."""
+        try:
+            request = _Request(f"/api/v1/namespaces/{_segment(name)}")
+            return self._send(request, lambda answer: NAMESPACE.decode(answer.body)).to_namespace()
+        except ClusterNotFound:
+            return None
 
     def list_projects(self) -> list[Namespace]:
         """Return the namespaces that we may read, with their labels (OpenShift; ClusterNotFound elsewhere)."""
-        return self._list_namespaces("/apis/project.openshift.io/v1/projects", PROJECT_LIST)
+        return self._list_namespaces("/apis/project.openshift.io/v1/projects", PROJECTS)
 
     def iter_pod_pages(self, namespace: str | None) -> Iterator[Page[Pod]]:
         """Iterate over the pods of a namespace, of all with None; see `Page` for lists that begin anew."""
-        return iter_pages(partial(self._fetch_page, _build_path("pods", namespace), {}, POD_LIST))
+        return iter_pages(partial(self._fetch_page, _build_path("pods", namespace), {}, PODS))
 
     def iter_event_pages(self, namespace: str | None) -> Iterator[Page[Event]]:
         """Iterate over the events about pods, but for those of routine, in a namespace or in all with None."""
         fields = {"fieldSelector": POD_EVENT_SELECTOR}
-        return iter_pages(partial(self._fetch_page, _build_path("events", namespace), fields, EVENT_LIST))
+        return iter_pages(partial(self._fetch_page, _build_path("events", namespace), fields, EVENTS))
+
+    def review_access(self, access: AccessReview) -> AccessAnswer:
+        """Ask whether we may do something; every user that is logged in may ask."""
+        request = _Request(REVIEW_PATH, method="POST", body=encode_review(access))
+        return self._send(request, lambda answer: decode_review(answer.body))
 
     def get_pod(self, namespace: str, name: str) -> dict[str, Any]:
         """Return the whole manifest of a pod."""
-        return self._send(_build_path("pods", namespace, name), {}, lambda answer: MANIFEST.decode(answer.body))
+        request = _Request(_build_path("pods", namespace, name))
+        return self._send(request, lambda answer: MANIFEST.decode(answer.body))
 
     def list_pod_events(self, namespace: str, name: str, uid: str) -> list[dict[str, Any]]:
         """Return all events about one pod, routine included, as the server has them; '' for an unknown UID."""
@@ -172,7 +200,7 @@ class ClusterClient:
         if uid:
             about["involvedObject.uid"] = uid
         fields = {"fieldSelector": select_fields(about)}
-        return read_all(iter_pages(partial(self._fetch_page, _build_path("events", namespace), fields, RAW_EVENT_LIST)))
+        return read_all(iter_pages(partial(self._fetch_page, _build_path("events", namespace), fields, RAW_EVENTS)))
 
     def read_log(
         self, namespace: str, pod: str, container: str, *, previous: bool, tail_lines: int | None, limit_bytes: int
@@ -187,27 +215,26 @@ class ClusterClient:
             query["previous"] = "true"
         if tail_lines is not None:
             query["tailLines"] = str(tail_lines)
-        return self._send(_build_path("pods", namespace, pod, "log"), query, _read_text, limit_bytes=limit_bytes)
+        request = _Request(_build_path("pods", namespace, pod, "log"), query, limit_bytes=limit_bytes)
+        return self._send(request, _read_text)
 
-    def _list_namespaces(self, path: str, decoder: ListDecoder[NamespaceObject]) -> list[Namespace]:
-        found = read_all(iter_pages(partial(self._fetch_page, path, {}, decoder)))
+    def _list_namespaces(self, path: str, reader: ListReader[NamespaceObject]) -> list[Namespace]:
+        found = read_all(iter_pages(partial(self._fetch_page, path, {}, reader)))
         return [namespace.to_namespace() for namespace in found]
 
     def _fetch_page(
-        self, path: str, fields: Mapping[str, str], decoder: ListDecoder[T], page: Mapping[str, str]
+        self, path: str, fields: Mapping[str, str], reader: ListReader[T], page: Mapping[str, str]
     ) -> ObjectList[T]:
-        return self._send(path, {**fields, **page}, lambda answer: decoder.decode(answer.body))
+        request = _Request(path, {**fields, **page}, accept=reader.accept(self._lists))
+        return self._send(request, lambda answer: reader.decode(answer.body, answer.headers))
 
-    def _send(
-        self, path: str, query: Mapping[str, str], read: Callable[[Answer], T], *, limit_bytes: int | None = None
-    ) -> T:
-        """Send one GET until it is answered, and return what `read` makes of the answer; nothing else retries."""
+    def _send(self, request: "_Request", read: Callable[[Answer], T]) -> T:
+        """Send a request until it is answered, and return what `read` makes of the answer; nothing else retries."""
         tries = 0
-        url_path = f"{path}?{urlencode(query)}" if query else path
         while True:
             tries += 1
             try:
-                return self._try(url_path, read, limit_bytes)
+                return self._try(request, read)
             except RequestFailedError as failure:
                 if not failure.may_pass or tries > self._retries:
                     raise _add_tries(failure.error, tries) from failure.__cause__
@@ -217,9 +244,9 @@ class ClusterClient:
             self._count(retries=1)
             self._sleep(wait_seconds)
 
-    def _try(self, url_path: str, read: Callable[[Answer], T], limit_bytes: int | None) -> T:
-        """Send a request with the context in use, after 401 with new credentials, then with the next context."""
-        refreshed: _Way | None = None
+    def _try(self, request: "_Request", read: Callable[[Answer], T]) -> T:
+        """Send a request with the context in use, after a refusal with new credentials, then with the next context."""
+        renewed: _Way | None = None
         refused = False
         while True:
             way = self._ways.current()
@@ -227,29 +254,59 @@ class ClusterClient:
                 self._count(retries=1)
             refused = True
             try:
-                received = self._receive(way, url_path, limit_bytes)
-                refusal = received.find_refusal()
-                if refusal is None:
-                    return received.handle(read)
-                if way is not refreshed and way.credentials.refresh():
-                    refreshed = way
-                else:
-                    self._ways.leave(way, refusal)
-            except (ClusterUnauthorized, KubeconfigError) as err:
-                self._ways.leave(way, err)
+                return self._receive(way, request).handle(read)
+            except RequestFailedError as failure:
+                if not isinstance(failure.error, ClusterUnauthorized):
+                    raise
+                reason = failure.error if way is renewed else way.renew(failure.error)
+            except (ClusterUnauthorized, KubeconfigError) as err:  # there is nothing that we could show to the server
+                reason = err
+            if reason is None:
+                renewed = way
+            else:
+                self._ways.leave(way, reason)
 
-    def _receive(self, way: "_Way", url_path: str, limit_bytes: int | None) -> "_Received":
-        authorization = way.authorize()
+    def _receive(self, way: "_Way", request: "_Request") -> "_Received":
+        credential = way.find_credential()
         self._count(requests=1)
-        answer = way.transport.get(url_path, authorization=authorization, limit_bytes=limit_bytes)
+        try:
+            answer = way.transport.send(
+                request.method,
+                request.url_path(),
+                credential=credential,
+                body=request.body,
+                accept=request.accept,
+                limit_bytes=request.limit_bytes,
+            )
+        except RequestFailedError as failure:
+            self._count(bytes_received=failure.wire_bytes)
+            raise
         self._count(bytes_received=answer.wire_bytes)
-        secret = (authorization or "").rpartition(" ")[2]
-        return _Received(answer, way.transport.peer.server, way.context.name, secret)
+        with self._lock:
+            self._clock_skew.note(
+                answer.headers.get("Date", ""), sent_at=answer.sent_at, answered_at=answer.answered_at
+            )
+        return _Received(answer, way.transport.peer, way.context, credential.token)
 
     def _count(self, **counts: int) -> None:
         with self._lock:
             for name, number in counts.items():
                 self._counts[name] += number
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is asked; it may be sent again without harm (a POST asks for a review, which changes nothing)."""
+
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    method: str = "GET"
+    body: bytes | None = None
+    accept: str = JSON
+    limit_bytes: int | None = None
+
+    def url_path(self) -> str:
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,19 +317,27 @@ class _Way:
     transport: Transport
     credentials: Credentials
 
-    def authorize(self) -> str | None:
-        """Return the Authorization header.
+    def find_credential(self) -> Credential:
+        """Return what to show to the server.
 
         Raises:
             ClusterUnauthorized: there are no credentials, or they cannot be sent.
+            KubeconfigError: the kubeconfig says something that cannot be done.
         """
-        authorization = self.credentials.authorization()
-        if authorization is not None and not (authorization.isascii() and authorization.isprintable()):
+        credential = self.credentials.current()
+        if not (credential.token.isascii() and credential.token.isprintable()):
             raise ClusterUnauthorized(
                 f"The token of context '{_plain(self.context.name)}' holds characters that no token has; "
                 "correct it, or log in again."
             )
-        return authorization
+        return credential
+
+    def renew(self, refusal: ClusterUnauthorized) -> OomdbError | None:
+        """Get new credentials after a refusal; return why there are none, None where another try makes sense."""
+        try:
+            return None if self.credentials.refresh() else refusal
+        except (ClusterUnauthorized, KubeconfigError) as err:
+            return err
 
 
 class _Ways:
@@ -336,56 +401,71 @@ class _Received:
     """An answer, and from whom to whom: what is needed to say what is wrong with it."""
 
     answer: Answer
-    server: str
-    context_name: str
+    peer: Peer
+    context: Context
     secret: str
-
-    def find_refusal(self) -> ClusterUnauthorized | None:
-        """Return why the server does not know us, None where it does; a request without credentials is anonymous."""
-        status = self.answer.status
-        who = f"{self.server}: the credentials of context '{_plain(self.context_name)}'"
-        advice = f"log in with `oc login {self.server}`, or renew them in the kubeconfig."
-        if status == 401:
-            return ClusterUnauthorized(f"{who} are not accepted (401: {self._message()}); {advice}")
-        if status == 403 and 'User "system:anonymous"' in self._message():
-            return ClusterUnauthorized(f"{who} are missing or unknown to it (it calls us anonymous); {advice}")
-        return None
 
     def handle(self, read: Callable[[Answer], T]) -> T:
         """Return what `read` makes of a good answer.
 
         Raises:
-            RequestFailedError: the answer is an error, or not what was asked for.
+            RequestFailedError: the answer is an error, or not what was asked for; with ClusterUnauthorized, the server
+                does not know us.
         """
-        if self.answer.status != 200:
-            raise self._explain_status()
+        if self.answer.status not in GOOD_STATUSES:
+            refusal = self._find_refusal()
+            raise self._explain_status() if refusal is None else RequestFailedError(refusal, may_pass=False)
         try:
             return read(self.answer)
         except msgspec.ValidationError as err:
             raise self._not_the_api(to_plain(str(err), MESSAGE_CHARACTERS)) from err
         except msgspec.DecodeError as err:
             if "truncated" in str(err):
-                raise cut_answer(self.server, self.answer.wire_bytes) from err
+                raise cut_answer(self.peer.label, self.answer.wire_bytes) from err
             raise self._not_the_api("is a proxy or a login page in between?") from err
+
+    def _find_refusal(self) -> ClusterUnauthorized | None:
+        """Return why the server does not know us, None where it does; a request without credentials is anonymous."""
+        status, message = self.answer.status, self._message()
+        name = f"context '{_plain(self.context.name)}'"
+        advice = f"log in with `oc login {self.peer.server}`, or renew them in the kubeconfig."
+        if status == 401:
+            return ClusterUnauthorized(
+                f"{self.peer.label}: the credentials of {name} are not accepted (401: {message}); {advice}"
+            )
+        acting = self.context.user.impersonation
+        if status == 403 and acting and "cannot impersonate resource" in message:
+            return ClusterUnauthorized(
+                f"{self.peer.label}: the user of {name} may not act as '{_plain(acting.user)}' (403: {message}); "
+                "ask for the right to impersonate, or remove as from the user in the kubeconfig."
+            )
+        if status == 403 and not acting and 'User "system:anonymous"' in message:
+            return ClusterUnauthorized(
+                f"{self.peer.label}: the credentials of {name} are missing or unknown to it (it calls us anonymous); "
+                f"{advice}"
+            )
+        return None
 
     def _explain_status(self) -> RequestFailedError:
         status = self.answer.status
         if 300 <= status < 400:
             return self._not_the_api(f"it sends us to {self._find_elsewhere()}: is a login page in between?")
         if status in RETRY_STATUSES:
-            error = ClusterAnswerError(f"{self.server}: answered {status}: {self._message()}")
+            error = ClusterAnswerError(f"{self.peer.label}: answered {status}: {self._message()}")
             return RequestFailedError(error, may_pass=True, wait_seconds=_parse_retry_after(self.answer.headers))
-        if status == 404:
-            return RequestFailedError(ClusterNotFound(self._message()), may_pass=False)
-        if find_status(self._body()) is None:
+        if status == 404 and self._body().strip() == _NO_SUCH_PATH:
+            return RequestFailedError(
+                ClusterNotFound(f"{self.peer.label}: the server has no such API (404)."), may_pass=False
+            )
+        if self._find_status() is None:
             return self._not_the_api("is a proxy or a login page in between?")
-        kind = {403: ClusterForbidden, 410: ListExpiredError}.get(status, ClusterAnswerError)
-        return RequestFailedError(kind(self._message()), may_pass=False)
+        kinds = {403: ClusterForbidden, 404: ClusterNotFound, 410: ListExpiredError}
+        return RequestFailedError(kinds.get(status, ClusterAnswerError)(self._message()), may_pass=False)
 
     def _not_the_api(self, why: str) -> RequestFailedError:
         return RequestFailedError(
             ClusterAnswerError(
-                f"{self.server}: answered {self.answer.status}, but not as the Kubernetes API does ({why}). "
+                f"{self.peer.label}: answered {self.answer.status}, but not as the Kubernetes API does ({why}). "
                 f"First line: '{find_first_line(self._body())}'"
             ),
             may_pass=False,
@@ -393,8 +473,14 @@ class _Received:
 
     def _message(self) -> str:
         """Return the server's own words, else the first line of what came."""
-        status = find_status(self._body())
-        return to_plain(status.message, MESSAGE_CHARACTERS) if status else find_first_line(self._body()) or "no text"
+        status = self._find_status()
+        if status is None:
+            return find_first_line(self._body()) or "no text"
+        message = status.message.replace(self.secret, "***") if self.secret else status.message
+        return to_plain(message, MESSAGE_CHARACTERS)
+
+    def _find_status(self) -> Status | None:
+        return find_status(self.answer.body, self.answer.headers)
 
     def _body(self) -> bytes:
         # whoever answers may send our own token back to us; it must not reach a log
@@ -411,12 +497,19 @@ class _Received:
         return _plain(f"{url.scheme}://{url.netloc}") if url.scheme and url.netloc else "another path"
 
 
+# what the API server says as text/plain of a path that it does not serve (Go's http.NotFound)
+_NO_SUCH_PATH = b"404 page not found"
+
+
 def _build_path(resource: str, namespace: str | None, *names: str) -> str:
-    for name in (namespace, *names):
-        if name is not None and not is_path_segment(name):
-            raise ClusterNotFound(f"'{_plain(name)}' cannot be a name in Kubernetes.")
     segments = ("namespaces", namespace, resource, *names) if namespace is not None else (resource,)
-    return "/api/v1/" + "/".join(quote(segment, safe="") for segment in segments)
+    return "/api/v1/" + "/".join(_segment(segment) for segment in segments)
+
+
+def _segment(name: str) -> str:
+    if not is_path_segment(name):
+        raise ClusterNotFound(f"'{_plain(name)}' cannot be a name in Kubernetes.")
+    return quote(name, safe="")
 
 
 def _read_text(answer: Answer) -> bytes:

@@ -1,6 +1,7 @@
 """Why a request failed, in words that a user can act on: connections, TLS checks, and answers that are no answers."""
 
 import errno
+import re
 import socket
 import ssl
 import unicodedata
@@ -12,7 +13,8 @@ from typing import Any
 
 from urllib3 import exceptions as http_errors
 
-from oomdb.errors import ClusterError, ClusterTimeout, ClusterUnreachable
+from oomdb.errors import ClusterError, ClusterTimeout, ClusterUnauthorized, ClusterUnreachable
+from oomdb.kube.proxies import Proxy
 from oomdb.timespan import format_instant
 
 FIRST_LINE_CHARACTERS = 200  # enough to recognise a login page by
@@ -27,11 +29,14 @@ Certificate = Mapping[str, Any]  # as ssl.SSLSocket.getpeercert() returns it; em
 class RequestFailedError(Exception):
     """One try failed with `error`; `may_pass` tells whether another one makes sense. It never leaves this package."""
 
-    def __init__(self, error: ClusterError, *, may_pass: bool, wait_seconds: float | None = None) -> None:
+    def __init__(
+        self, error: ClusterError, *, may_pass: bool, wait_seconds: float | None = None, wire_bytes: int = 0
+    ) -> None:
         super().__init__(str(error))
         self.error = error
         self.may_pass = may_pass
         self.wait_seconds = wait_seconds  # as the server asked for; None leaves it to the back-off
+        self.wire_bytes = wire_bytes  # of an answer that came in part
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,12 @@ class Peer:
     host: str  # the name that the certificate must be for
     has_own_ca: bool
     has_client_certificate: bool
+    proxy: Proxy | None = None
+
+    @property
+    def label(self) -> str:
+        """What a message begins with: the server, and the proxy that leads to it."""
+        return f"{self.server} (through the proxy {self.proxy.url})" if self.proxy else self.server
 
 
 def explain_connection_failure(
@@ -56,6 +67,12 @@ def explain_connection_failure(
         look_at_certificate: fetches the server's certificate for the details of a failed check.
     """
     cause = _find_cause(err)
+    if peer.proxy is not None:
+        refusal = _PROXY_REFUSAL.fullmatch(str(cause))
+        if refusal is not None:
+            return _explain_proxy_refusal(int(refusal[1]), refusal[2], peer.server, peer.proxy)
+        if isinstance(err, http_errors.ProxyError):
+            return _explain_proxy(cause, peer.server, peer.proxy, timeout_seconds)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return _unreachable(_explain_verification(cause, peer, look_at_certificate), may_pass=False)
     if isinstance(cause, ssl.SSLError):
@@ -66,15 +83,15 @@ def explain_connection_failure(
             may_pass=cause.errno == socket.EAI_AGAIN,
         )
     if isinstance(cause, TimeoutError):
-        text = f"{peer.server}: no answer within {timeout_seconds:g} s; is it reachable from here (VPN, firewall)?"
+        text = f"{peer.label}: no answer within {timeout_seconds:g} s; is it reachable from here (VPN, firewall)?"
         return RequestFailedError(ClusterTimeout(text), may_pass=True)
     if isinstance(cause, ConnectionRefusedError):
         return _unreachable(f"{peer.server}: connection refused; is the API server up, and its port right?")
     if isinstance(cause, (ConnectionError, HTTPException)):
-        return _unreachable(f"{peer.server}: the connection was closed before an answer came.")
-    if isinstance(cause, OSError) and cause.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+        return _unreachable(f"{peer.label}: the connection was closed before an answer came.")
+    if _is_no_route(cause):
         return _unreachable(f"{peer.server}: no route to the host; is the network (VPN) up?")
-    return _unreachable(f"{peer.server}: the connection failed: {to_plain(str(cause), MESSAGE_CHARACTERS)}")
+    return _unreachable(f"{peer.label}: the connection failed: {to_plain(str(cause), MESSAGE_CHARACTERS)}")
 
 
 def find_first_line(body: bytes | bytearray) -> str:
@@ -103,8 +120,59 @@ def _find_cause(err: BaseException) -> BaseException:
     return err if inner is None else _find_cause(inner)
 
 
+def _is_no_route(cause: BaseException) -> bool:
+    return isinstance(cause, OSError) and cause.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH)
+
+
 def _unreachable(text: str, *, may_pass: bool = True) -> RequestFailedError:
     return RequestFailedError(ClusterUnreachable(text), may_pass=may_pass)
+
+
+# How http.client words it when a proxy does not let us through (HTTPConnection._tunnel).
+_PROXY_REFUSAL = re.compile(r"Tunnel connection failed: (\d+) ?(.*)", re.DOTALL)
+
+
+def _explain_proxy(cause: BaseException, server: str, proxy: Proxy, timeout_seconds: float) -> RequestFailedError:
+    its = f"{server}: its proxy {proxy.url} (of {proxy.named_by})"
+    advice = f"correct {proxy.named_by}, or list the server in NO_PROXY if it can be reached without"
+    if proxy.named_by == "proxy-url":
+        advice = "correct proxy-url in the kubeconfig, or remove it if the server can be reached without"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        text = f"{its} has a TLS certificate that is not accepted ({_find_reason(cause)}); {advice}."
+        return _unreachable(text, may_pass=False)
+    if isinstance(cause, ssl.SSLError):
+        text = f"{its} does not speak TLS as asked ({_spell(cause.reason or '') or 'it hung up'}); {advice}."
+        return _unreachable(text, may_pass=False)
+    if isinstance(cause, socket.gaierror):
+        text = f"{its} has a host name that cannot be resolved; {advice}."
+        return _unreachable(text, may_pass=cause.errno == socket.EAI_AGAIN)
+    if isinstance(cause, TimeoutError):
+        text = f"{its} did not answer within {timeout_seconds:g} s; {advice}."
+        return RequestFailedError(ClusterTimeout(text), may_pass=True)
+    if isinstance(cause, ConnectionRefusedError):
+        return _unreachable(f"{its} refuses the connection: is it up? {advice[0].upper()}{advice[1:]}.")
+    if isinstance(cause, (ConnectionError, HTTPException)):
+        return _unreachable(f"{its} closed the connection before it answered; {advice}.")
+    if _is_no_route(cause):
+        return _unreachable(f"{its} cannot be reached: there is no route to it; is the network (VPN) up?")
+    return _unreachable(f"{its} cannot be reached: {to_plain(str(cause), MESSAGE_CHARACTERS)}; {advice}.")
+
+
+def _find_reason(err: ssl.SSLCertVerificationError) -> str:
+    return to_plain(err.verify_message or str(err), MESSAGE_CHARACTERS)
+
+
+def _explain_proxy_refusal(status: int, words: str, server: str, proxy: Proxy) -> RequestFailedError:
+    said = f"{server}: its proxy {proxy.url} (of {proxy.named_by}) answered {status}"
+    phrase = to_plain(words, FIRST_LINE_CHARACTERS)
+    if status == 407:
+        wish = "does not accept its user and password" if proxy.authorization else "wants a user and a password"
+        text = f"{said}: it {wish}; write them into {proxy.named_by} (http://USER:PASSWORD@{proxy.host}:{proxy.port})."
+        return _unreachable(text, may_pass=False)
+    if status >= 500:
+        return _unreachable(f"{said} ({phrase}): it cannot reach the server; is the server's URL right, and is it up?")
+    text = f"{said} ({phrase}): it does not let us through to this server; ask who runs it, or use another way."
+    return _unreachable(text, may_pass=status == 429)
 
 
 # Numbers of the checks that OpenSSL makes: include/openssl/x509_vfy.h, X509_V_ERR_….
@@ -183,7 +251,8 @@ def _explain_tls(err: ssl.SSLError, peer: Peer) -> RequestFailedError:
             if peer.has_client_certificate
             else "asks for a client certificate, and the kubeconfig's user has none"
         )
-        return _unreachable(f"{peer.server}: the server {wish} (TLS: {_spell(reason)}).", may_pass=False)
+        text = f"{peer.server}: the server {wish} (TLS: {_spell(reason)})."
+        return RequestFailedError(ClusterUnauthorized(text), may_pass=False)
     if "ALERT" in reason or "PROTOCOL" in reason:
         return _unreachable(f"{peer.server}: no common TLS version or cipher (TLS: {_spell(reason)}).", may_pass=False)
     return _unreachable(f"{peer.server}: the TLS connection broke ({_spell(reason) or 'closed by the server'}).")

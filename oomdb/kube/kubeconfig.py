@@ -3,6 +3,7 @@
 import base64
 import binascii
 import difflib
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,33 +14,24 @@ from urllib.parse import urlsplit
 import yaml
 
 from oomdb.errors import KubeconfigError
+from oomdb.kube.impersonation import Impersonation
+from oomdb.kube.proxies import Proxy, UnusableProxyError, find_environment_proxy, parse_proxy
 
 SERVICE_ACCOUNT_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 IN_CLUSTER_CONTEXT = "in-cluster"
-EXEC_API_VERSION = "client.authentication.k8s.io/v1"
+EXEC_API_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 
+_EXEC_EXTENSION = "client.authentication.k8s.io/exec"  # client-go clientcmd/client_config.go, clusterExtensionKey
 _MAX_FILE_BYTES = 32 * 1024 * 1024  # some thousand contexts with their certificates inline are 10 MB
 _MAX_DEPTH = 64  # the C reader recurses: far deeper nesting ends the process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExecPlugin:
-    """A command that prints credentials; equal ones share one answer, whoever names them.
-
-    `command` is an absolute path, or a name to look up in PATH.
-    """
-
-    command: str
-    args: tuple[str, ...] = field(default=(), repr=False)
-    env: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    install_hint: str = field(default="", compare=False)
-    file: Path = field(compare=False)
-    user: str = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterEntry:
-    """How to reach an API server; `file` is the kubeconfig that says so, paths are absolute."""
+    """How to reach an API server; `file` is the kubeconfig that says so, paths are absolute.
+
+    `proxy` is that of `proxy_url`, else the environment's; `exec_config` is JSON that is meant for exec plug-ins alone.
+    """
 
     file: Path
     name: str
@@ -49,7 +41,27 @@ class ClusterEntry:
     insecure_skip_tls_verify: bool = False
     tls_server_name: str = ""
     disable_compression: bool = False
-    proxy_url: str = field(default="", repr=False)  # not honoured yet, but part of what makes a server one of its own
+    proxy_url: str = field(default="", repr=False)  # may hold a password
+    proxy: Proxy | None = None
+    exec_config: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecPlugin:
+    """A command that prints credentials; equal ones share one answer, whoever names them.
+
+    `command` is an absolute path, or a name to look up in PATH; `cluster` is what the plug-in wants to know of the
+    server (provideClusterInfo).
+    """
+
+    api_version: str
+    command: str
+    args: tuple[str, ...] = field(default=(), repr=False)
+    env: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    cluster: ClusterEntry | None = field(default=None, repr=False)
+    install_hint: str = field(default="", compare=False)
+    file: Path = field(compare=False)
+    user: str = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +77,12 @@ class UserEntry:
     client_key: Path | None = None
     client_key_data: bytes | None = field(default=None, repr=False)
     exec: ExecPlugin | None = None
+    impersonation: Impersonation | None = None
+
+    @property
+    def has_client_certificate(self) -> bool:
+        """Whether the kubeconfig has a client certificate for the user."""
+        return bool(self.client_certificate or self.client_certificate_data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +132,8 @@ def load_kubeconfig(
 
     Args:
         path: of one file, which must exist.
-        environ: the environment (KUBECONFIG, KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT).
+        environ: the environment (KUBECONFIG, KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, and the proxies of
+            HTTPS_PROXY, HTTP_PROXY, NO_PROXY or the same in small letters).
         home: the user's home folder.
         service_account_folder: where a pod finds its token.
 
@@ -126,7 +145,7 @@ def load_kubeconfig(
     documents = [document for file in files if (document := _load_document(file, must_exist=bool(path))) is not None]
     merged = _Merged(documents)
     if merged.contexts:
-        contexts = tuple(_build_context(merged, name, raw) for name, raw in merged.contexts.items())
+        contexts = tuple(_build_context(merged, name, raw, environ) for name, raw in merged.contexts.items())
         return Kubeconfig(contexts=contexts, current_context=merged.current_context or None)
     in_cluster = None if path else _find_service_account(environ, service_account_folder)
     if in_cluster:
@@ -310,7 +329,7 @@ def _list_entries(document: _Document, key: str) -> dict[str, _Raw]:
 # --- entries --------------------------------------------------------------------------------------------------------
 
 
-def _build_context(merged: _Merged, name: str, raw: _Raw) -> Context:
+def _build_context(merged: _Merged, name: str, raw: _Raw, environ: Mapping[str, str]) -> Context:
     problems: list[str] = []
     fields = _open_entry("context", name, raw, problems)
     cluster_name, user_name = fields.text("cluster"), fields.text("user")
@@ -322,11 +341,11 @@ def _build_context(merged: _Merged, name: str, raw: _Raw) -> Context:
     elif cluster_name not in merged.clusters:
         fields.refuse("cluster", f"names {show(cluster_name)}, which is not in clusters")
     else:
-        cluster = _build_cluster(cluster_name, merged.clusters[cluster_name], problems)
+        cluster = _build_cluster(cluster_name, merged.clusters[cluster_name], problems, environ)
     if user_name and user_name not in merged.users:
         fields.refuse("user", f"names {show(user_name)}, which is not in users")
     elif user_name:  # without a user we are anonymous, as kubectl is
-        user = _build_user(user_name, merged.users[user_name], problems)
+        user = _build_user(user_name, merged.users[user_name], problems, cluster)
     return Context(
         name=name,
         namespace=namespace or "default",  # as client-go (DirectClientConfig.Namespace)
@@ -336,21 +355,22 @@ def _build_context(merged: _Merged, name: str, raw: _Raw) -> Context:
     )
 
 
-def _build_cluster(name: str, raw: _Raw, problems: list[str]) -> ClusterEntry:
+def _build_cluster(name: str, raw: _Raw, problems: list[str], environ: Mapping[str, str]) -> ClusterEntry:
     fields = _open_entry("cluster", name, raw, problems)
+    server = _read_server(fields)
     cluster = ClusterEntry(
         file=raw.file,
         name=name,
-        server=_read_server(fields),
+        server=server,
         certificate_authority=fields.path("certificate-authority"),
         certificate_authority_data=fields.data("certificate-authority-data"),
         insecure_skip_tls_verify=fields.flag("insecure-skip-tls-verify"),
         tls_server_name=fields.text("tls-server-name"),
         disable_compression=fields.flag("disable-compression"),
         proxy_url=fields.text("proxy-url"),
+        proxy=_find_proxy(fields, server, environ),
+        exec_config=_read_exec_config(fields),
     )
-    if cluster.proxy_url:
-        fields.refuse("proxy-url", "is not supported yet; remove it if the server can be reached without the proxy")
     fields.refuse_both("certificate-authority", "certificate-authority-data")
     for authority in ("certificate-authority", "certificate-authority-data"):
         if cluster.insecure_skip_tls_verify and fields.has(authority):
@@ -390,14 +410,32 @@ def _read_server(fields: "_Fields") -> str:
     return server
 
 
+def _find_proxy(fields: "_Fields", server: str, environ: Mapping[str, str]) -> Proxy | None:
+    url = fields.text("proxy-url")
+    try:
+        return parse_proxy(url, named_by="proxy-url") if url else find_environment_proxy(server, environ)
+    except UnusableProxyError as err:
+        fields.refuse(err.named_by, err.why)
+        return None
+
+
+def _read_exec_config(fields: "_Fields") -> str:
+    """Return what the cluster's extensions tell exec plug-ins, as JSON; '' for nothing."""
+    extensions = fields.values.get("extensions")
+    for extension in extensions if isinstance(extensions, list) else ():
+        if isinstance(extension, dict) and extension.get("name") == _EXEC_EXTENSION:
+            try:
+                return json.dumps(extension.get("extension"), allow_nan=False)
+            except (TypeError, ValueError):  # YAML has dates, JSON has not
+                fields.refuse(
+                    "extensions", f"{show(_EXEC_EXTENSION)} holds a value that JSON has not; put it in quotes"
+                )
+    return ""
+
+
 # What the API of kubeconfigs (client-go tools/clientcmd/api/v1/types.go) has and we have not.
-_NO_IMPERSONATION = "is not supported yet (impersonation); use a user who may list pods and events"
 _NO_BASIC_AUTH = "is not supported: Kubernetes 1.19 removed basic authentication; log in with `oc login` for a token"
 _REFUSED_USER_FIELDS = {
-    "as": _NO_IMPERSONATION,
-    "as-uid": _NO_IMPERSONATION,
-    "as-groups": _NO_IMPERSONATION,
-    "as-user-extra": _NO_IMPERSONATION,
     "username": _NO_BASIC_AUTH,
     "password": _NO_BASIC_AUTH,
 }
@@ -408,7 +446,7 @@ _PLUGINS_BY_AUTH_PROVIDER = {
 }
 
 
-def _build_user(name: str, raw: _Raw, problems: list[str]) -> UserEntry:
+def _build_user(name: str, raw: _Raw, problems: list[str], cluster: ClusterEntry | None) -> UserEntry:
     fields = _open_entry("user", name, raw, problems)
     user = UserEntry(
         file=raw.file,
@@ -419,7 +457,8 @@ def _build_user(name: str, raw: _Raw, problems: list[str]) -> UserEntry:
         client_certificate_data=fields.data("client-certificate-data"),
         client_key=fields.path("client-key"),
         client_key_data=fields.data("client-key-data"),
-        exec=_build_plugin(name, raw, fields),
+        exec=_build_plugin(name, raw, fields, cluster),
+        impersonation=_build_impersonation(fields),
     )
     for key, why in _REFUSED_USER_FIELDS.items():
         if fields.has(key):
@@ -444,6 +483,7 @@ def _build_user(name: str, raw: _Raw, problems: list[str]) -> UserEntry:
             "client-key-data",
             "exec",
             "auth-provider",
+            *_IMPERSONATION_FIELDS,
             "extensions",
             *_REFUSED_USER_FIELDS,
         )
@@ -458,7 +498,29 @@ def _explain_auth_provider(value: Any) -> str:
     return f"is not supported: Kubernetes 1.26 removed it; use {instead} instead"
 
 
-def _build_plugin(user: str, raw: _Raw, fields: "_Fields") -> ExecPlugin | None:
+_IMPERSONATION_FIELDS = ("as", "as-uid", "as-groups", "as-user-extra")
+
+
+def _build_impersonation(fields: "_Fields") -> Impersonation | None:
+    user, uid, groups, extra = (
+        fields.text("as"),
+        fields.text("as-uid"),
+        fields.texts("as-groups"),
+        fields.lists("as-user-extra"),
+    )
+    values = {"as": (user,), "as-uid": (uid,), "as-groups": groups, "as-user-extra": [v for _, vs in extra for v in vs]}
+    for key, texts in values.items():
+        if not all(text.isprintable() for text in texts):  # each becomes a header, and a line's end would begin another
+            fields.refuse(key, "holds control characters, which no name has; remove them")
+    if not user:
+        for key in _IMPERSONATION_FIELDS[1:]:
+            if fields.has(key):
+                fields.refuse(key, "is set without as; say in as which user to act as, or remove it")
+        return None
+    return Impersonation(user=user, uid=uid, groups=groups, extra=extra)
+
+
+def _build_plugin(user: str, raw: _Raw, fields: "_Fields", cluster: ClusterEntry | None) -> ExecPlugin | None:
     if not fields.has("exec"):
         return None
     plugin = fields.map("exec")
@@ -466,24 +528,24 @@ def _build_plugin(user: str, raw: _Raw, fields: "_Fields") -> ExecPlugin | None:
     if not command:
         plugin.refuse("command", "is missing; it must name the plug-in to run")
     api_version = plugin.text("apiVersion")
-    if api_version != EXEC_API_VERSION:
+    if api_version not in EXEC_API_VERSIONS:
         named = f"is {show(api_version)}" if api_version else "is missing"
+        known = " and ".join(f"'{version}'" for version in EXEC_API_VERSIONS)
         plugin.refuse(
-            "apiVersion",
-            f"{named}; only '{EXEC_API_VERSION}' is supported: update the plug-in and let it write the entry anew",
+            "apiVersion", f"{named}; {known} are supported: update the plug-in and let it write the entry anew"
         )
-    if plugin.flag("provideClusterInfo"):
-        plugin.refuse("provideClusterInfo", "is not supported yet; set it to false if the plug-in does without it")
     mode = plugin.text("interactiveMode")
     if mode == "Always":
         plugin.refuse("interactiveMode", "is 'Always', but oomdb never asks; log in beforehand and set 'IfAvailable'")
-    elif mode not in ("Never", "IfAvailable"):
-        plugin.refuse("interactiveMode", "must be 'Never' or 'IfAvailable'")
+    elif mode not in ("Never", "IfAvailable") and (mode or api_version == EXEC_API_VERSIONS[0]):
+        plugin.refuse("interactiveMode", "must be 'Never' or 'IfAvailable'")  # v1beta1 may leave it out
     built = ExecPlugin(
+        api_version=api_version,
         # as client-go (GetAuthInfoFileReferences): only a command with a slash is a path
         command=str(_resolve(raw.file, command)) if "/" in command else command,
         args=plugin.texts("args"),
         env=plugin.pairs("env"),
+        cluster=cluster if plugin.flag("provideClusterInfo") else None,
         install_hint=plugin.text("installHint"),
         file=raw.file,
         user=user,
@@ -558,6 +620,16 @@ class _Fields:
             pairs.append((name, content))
         return tuple(pairs)
 
+    def lists(self, key: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return a map of lists of texts."""
+        values: dict[Any, Any] = self._typed(key, dict, "a map of lists of texts") or {}
+        for name, texts in values.items():
+            is_list = isinstance(name, str) and isinstance(texts, list)
+            if not is_list or not all(isinstance(text, str) for text in texts):
+                self.refuse(key, "must be a map of lists of texts; put each in quotes")
+                return ()
+        return tuple((name, tuple(texts)) for name, texts in values.items())
+
     def path(self, key: str) -> Path | None:
         """Return a path, taken from the folder of the file that names it."""
         text = self.text(key)
@@ -623,17 +695,22 @@ def _find_service_account(environ: Mapping[str, str], folder: Path) -> Context |
     token, authority, namespace = folder / "token", folder / "ca.crt", folder / "namespace"
     if not host or not port or not token.is_file():
         return None
+    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    problems: list[str] = []
+    fields = _Fields(folder, f"cluster {show(IN_CLUSTER_CONTEXT)}", {}, problems)
     return Context(
         name=IN_CLUSTER_CONTEXT,
         namespace=_read_text(namespace) or "default",
         cluster=ClusterEntry(
             file=folder,
             name=IN_CLUSTER_CONTEXT,
-            server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
+            server=server,
             certificate_authority=authority if authority.exists() else None,
+            proxy=_find_proxy(fields, server, environ),
         ),
         user=UserEntry(file=folder, name="service account", token_file=token),
         in_cluster=True,
+        problem=problems[0] if problems else None,
     )
 
 

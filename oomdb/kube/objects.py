@@ -6,7 +6,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from oomdb.model import Event, Pod
+from oomdb.model import Pod
 
 # Reasons of Pod events that tell of routine and can be no evidence of a kill for memory, of a back-off or of an
 # eviction: of the kubelet (k/k pkg/kubelet/events/event.go), the scheduler, the volume controllers, the cluster
@@ -114,10 +114,10 @@ class ListDecoder(Generic[T]):
 
 
 POD_LIST = ListDecoder("PodList", Pod)
-EVENT_LIST = ListDecoder("EventList", Event)
 RAW_EVENT_LIST = ListDecoder("EventList", dict[str, Any])
 NAMESPACE_LIST = ListDecoder("NamespaceList", NamespaceObject)
 PROJECT_LIST = ListDecoder("ProjectList", NamespaceObject)
+NAMESPACE: Decoder[NamespaceObject] = msgspec.json.Decoder(NamespaceObject)
 STATUS: Decoder[Status] = msgspec.json.Decoder(Status)
 VERSION: Decoder[Version] = msgspec.json.Decoder(Version)
 MANIFEST: Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
@@ -131,15 +131,6 @@ def select_fields(fields: Mapping[str, str]) -> str:
 def is_path_segment(name: str) -> bool:
     """Tell whether a name may stand in a URL's path (apimachinery pkg/api/validation/path/name.go)."""
     return name not in ("", ".", "..") and "/" not in name and "%" not in name
-
-
-def find_status(body: bytes | bytearray) -> Status | None:
-    """Return the Status object that an answer holds, or None for anything else."""
-    try:
-        status = STATUS.decode(body)
-    except msgspec.DecodeError:
-        return None
-    return status if status.kind == "Status" else None
 
 
 def _escape_value(value: str) -> str:

@@ -17,10 +17,13 @@ from typing import Any
 from urllib.parse import unquote
 
 from oomdb.simulator.cluster import ApiObject, SimulatedCluster, Snapshot, StoredObject, encode
-from oomdb.simulator.permissions import Permissions
+from oomdb.simulator.permissions import ANONYMOUS, Permissions
 from oomdb.simulator.selectors import SelectorError, parse_field_selector
 
+REVIEW_PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"  # the one that is asked by POST
+
 _PROJECT_GROUP = "project.openshift.io"
+_GROUPS = {"projects": _PROJECT_GROUP, "selfsubjectaccessreviews": "authorization.k8s.io"}
 _KINDS = {"namespaces": "Namespace", "pods": "Pod", "events": "Event", "projects": "Project"}
 _INCONSISTENT = -1  # the revision of a token that goes on with whatever is there now
 _TOKEN_VERSION = "meta.k8s.io/v1"  # noqa: S105 -- a format's name
@@ -49,11 +52,12 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A GET request whose sender is known; `path` as sent, `query` decoded."""
+    """A GET request whose sender is known, a POST where there is a `body`; `path` as sent, `query` decoded."""
 
     path: str
     query: Mapping[str, str]
     user: str
+    body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,8 @@ def _route(call: Call, cluster: SimulatedCluster, permissions: Permissions, toke
             return asked.log(namespace, name)
         case ["apis", group, "v1", "projects"] if group == _PROJECT_GROUP and cluster.projects:
             return asked.list_projects()
+        case ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"] if call.body is not None:
+            return asked.review_access(call.body)
     # the real server has no Status object for paths that no API group serves
     return Answer(404, b"404 page not found\n", "text/plain; charset=utf-8")
 
@@ -185,11 +191,23 @@ class _Asked:
         container = _container_of_log(pod, self.call.query.get("container", ""))
         return Answer(200, _log_text(pod, container, options, snapshot), "text/plain")
 
+    def review_access(self, body: bytes) -> Answer:
+        if self.call.user == ANONYMOUS:  # everybody else has the role system:basic-user, which lets one ask
+            self._must_allow("create", "selfsubjectaccessreviews", None)
+        try:
+            review = json.loads(body)
+            asked: Mapping[str, str] = review["spec"]["resourceAttributes"]
+            resource = "/".join(part for part in (asked["resource"], asked.get("subresource")) if part)
+            allowed = self.permissions.allow(self.call.user, asked["verb"], resource, asked.get("namespace") or None)
+        except (ValueError, KeyError, TypeError) as err:
+            raise _bad_request(f"the request body is no SelfSubjectAccessReview: {type(err).__name__} {err}") from err
+        return Answer(201, encode({**review, "metadata": {}, "status": {"allowed": allowed}}) + b"\n")
+
     def _must_allow(self, verb: str, resource: str, namespace: str | None, name: str = "") -> None:
         if self.permissions.allow(self.call.user, verb, resource, namespace):
             return
         plain, _, _ = resource.partition("/")
-        group = _PROJECT_GROUP if resource == "projects" else ""
+        group = _GROUPS.get(resource, "")
         what = f"{plain}.{group}" if group else plain
         subject = f'{what} "{name}"' if name else what
         where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
@@ -288,12 +306,14 @@ def _read_token(token: str) -> tuple[int, str]:
     try:
         document = json.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
         if document["v"] != _TOKEN_VERSION:
-            raise _bad_request(
-                f'continue key is not valid: server does not recognize this encoded version "{document["v"]}"'
-            )
+            raise _bad_token(f"server does not recognize this encoded version {document['v']}")
         return int(document["rv"]), str(document["start"])
     except (binascii.Error, ValueError, KeyError, TypeError) as err:
-        raise _bad_request(f"continue key is not valid: {err}") from err
+        raise _bad_token(str(err)) from err
+
+
+def _bad_token(why: str) -> _FailureError:
+    return _bad_request(f"invalid continue token: continue key is not valid: {why}")
 
 
 def _list_body(resource: str, metadata: Mapping[str, str | int], page: Sequence[StoredObject]) -> bytes:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 EVERYTHING: Final = "*"
+ANONYMOUS: Final = "system:anonymous"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -15,13 +16,12 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from oomdb.simulator.api import Answer, Call, answer_call, status_answer
+from oomdb.simulator.api import REVIEW_PATH, Answer, Call, answer_call, status_answer
 from oomdb.simulator.certificates import Authority, KeyPair
 from oomdb.simulator.cluster import SimulatedCluster
 from oomdb.simulator.faults import Action, CutBody, Delay, ExpireContinue, Faults, Hang, Refuse, Reset, Trickle
-from oomdb.simulator.permissions import Permissions, Rule
+from oomdb.simulator.permissions import ANONYMOUS, Permissions, Rule
 
-ANONYMOUS = "system:anonymous"
 _GZIP_FROM_BYTES = 128 * 1024  # as the real server: apiserver/pkg/endpoints/handlers/responsewriters/writers.go
 _CHUNKED_FROM_BYTES = 2048  # what Go's net/http does with a body that outgrows its buffer
 _CHUNK_BYTES = 32 * 1024
@@ -53,6 +53,7 @@ def serve(
     ask_client_certificate: bool = False,
     anonymous: bool = False,
     plain_http: bool = False,
+    clock_offset_seconds: float = 0,
 ) -> "RunningServer":
     """Start a server for a cluster on a free port of 127.0.0.1; a context manager stops it.
 
@@ -67,6 +68,7 @@ def serve(
         anonymous: without credentials, answer as `system:anonymous`, who may read /version only (as a real server
             with anonymous access does: 403); else 401.
         plain_http: no TLS.
+        clock_offset_seconds: how far the server's clock (its `Date` header) is ahead of this machine's.
     """
     return RunningServer(
         cluster,
@@ -75,6 +77,7 @@ def serve(
         gate=_Gate(tokens, permissions or Permissions(), anonymous),
         faults=faults or Faults(),
         ask_client_certificate=ask_client_certificate,
+        clock_offset_seconds=clock_offset_seconds,
     )
 
 
@@ -90,12 +93,13 @@ class RunningServer:
         gate: "_Gate",
         faults: Faults,
         ask_client_certificate: bool,
+        clock_offset_seconds: float,
     ) -> None:
         self.cluster = cluster
         self.faults = faults
         self.authority = authority
         context = _tls_context(authority, certificate, ask_client_certificate) if authority else None
-        self._listener = _Listener(cluster, gate, faults, context)
+        self._listener = _Listener(cluster, gate, faults, context, clock_offset_seconds)
         self.port: int = self._listener.server_address[1]
         self.url = f"{'https' if authority else 'http'}://127.0.0.1:{self.port}"
         self._thread = threading.Thread(
@@ -117,6 +121,15 @@ class RunningServer:
     def permissions(self, permissions: Permissions) -> None:
         gate = self._listener.gate
         self._listener.gate = _Gate(gate.tokens, permissions, gate.anonymous)
+
+    @property
+    def clock_offset_seconds(self) -> float:
+        """How far the server's clock is ahead; assign another value to change it while the server runs."""
+        return self._listener.clock_offset_seconds
+
+    @clock_offset_seconds.setter
+    def clock_offset_seconds(self, seconds: float) -> None:
+        self._listener.clock_offset_seconds = seconds
 
     @property
     def requests(self) -> list[Request]:
@@ -172,11 +185,19 @@ class _Listener(ThreadingHTTPServer):
     daemon_threads = False  # server_close waits for them, so that no socket outlives the server
     request_queue_size = 128
 
-    def __init__(self, cluster: SimulatedCluster, gate: _Gate, faults: Faults, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        cluster: SimulatedCluster,
+        gate: _Gate,
+        faults: Faults,
+        context: ssl.SSLContext | None,
+        clock_offset_seconds: float,
+    ) -> None:
         self.cluster = cluster
         self.gate = gate
         self.faults = faults
         self.context = context
+        self.clock_offset_seconds = clock_offset_seconds
         self.lock = threading.Lock()
         self.stopping = threading.Event()
         self.requests: list[Request] = []
@@ -234,6 +255,7 @@ class _Conversation(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Listener
+    body: bytes | None = None  # of a POST
 
     def do_GET(self) -> None:
         action = self.server.faults.next_action(self.path)
@@ -255,7 +277,12 @@ class _Conversation(BaseHTTPRequestHandler):
                 self._answer(action)
 
     def do_POST(self) -> None:
-        self._refuse_method()
+        if self.path != REVIEW_PATH:
+            self._refuse_method()
+            return
+        self.body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self.do_GET()
+        self.body = None  # the next request of this connection is another one
 
     def do_PUT(self) -> None:
         self._refuse_method()
@@ -297,7 +324,7 @@ class _Conversation(BaseHTTPRequestHandler):
                 return user, _impersonation_refusal(user, pretended)
             user = pretended
         target = urlsplit(self.path)
-        call = Call(target.path, dict(parse_qsl(target.query, keep_blank_values=True)), user)
+        call = Call(target.path, dict(parse_qsl(target.query, keep_blank_values=True)), user, self.body)
         try:
             return user, answer_call(call, self.server.cluster, gate.rules_for(user), tokens_expired=tokens_expired)
         except Exception as err:  # content that is no API objects: the caller must see it, not a closed connection
@@ -346,7 +373,7 @@ class _Conversation(BaseHTTPRequestHandler):
         headers = [
             ("Cache-Control", "no-cache, private"),
             ("Content-Type", answer.content_type),
-            ("Date", formatdate(usegmt=True)),
+            ("Date", formatdate(time.time() + self.server.clock_offset_seconds, usegmt=True)),
             *answer.headers,
             *framing,
             *([("Connection", "close")] if self.close_connection else []),

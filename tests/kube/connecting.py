@@ -1,13 +1,15 @@
 """How the tests of the client get to a server: a kubeconfig on disk, or a server that says what it is told to."""
 
+import base64
 import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from oomdb.kube.client import ClusterClient, open_client
 from oomdb.kube.clusters import ClusterTarget, plan_clusters
@@ -15,6 +17,8 @@ from oomdb.kube.kubeconfig import ClusterEntry, Context, load_kubeconfig
 from oomdb.simulator.certificates import Authority, KeyPair
 from oomdb.simulator.kubeconfig import ContextEntry, write_kubeconfig
 from oomdb.simulator.server import RunningServer
+
+from . import kubeconfigs
 
 
 def load_target(folder: Path, *entries: ContextEntry) -> ClusterTarget:
@@ -31,6 +35,27 @@ def target_of(
     """Return a simulated server as one context sees it."""
     pem = server.authority_pem if authority_pem is None else authority_pem
     return load_target(folder, ContextEntry(context="dev", server=server.url, authority_pem=pem, token=token))
+
+
+def load_login(
+    folder: Path,
+    user: Mapping[str, Any],
+    *,
+    server: str,
+    authority_pem: str,
+    environ: Mapping[str, str] | None = None,
+    **fields: Any,
+) -> ClusterTarget:
+    """Return a server as one user sees it; `fields` are more of the kubeconfig's entry for the cluster."""
+    if authority_pem:
+        fields["certificate_authority_data"] = base64.b64encode(authority_pem.encode()).decode()
+    path = kubeconfigs.write(
+        folder / "config",
+        clusters=[kubeconfigs.cluster(server=server, **fields)],
+        users=[kubeconfigs.user("someone", user)],
+    )
+    (target,) = plan_clusters(load_kubeconfig(path=str(path), environ=environ or {}, home=folder), names={})
+    return target
 
 
 def change_cluster(target: ClusterTarget, change: Callable[[ClusterEntry], ClusterEntry]) -> ClusterTarget:

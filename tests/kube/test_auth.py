@@ -19,8 +19,11 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from oomdb.errors import ClusterUnauthorized, KubeconfigError
-from oomdb.kube.auth import build_ssl_context, context_warnings, open_credentials, run_plugin
+from oomdb.kube.auth import context_warnings, open_credentials
+from oomdb.kube.credential import ClientCertificate
 from oomdb.kube.kubeconfig import Context, ExecPlugin
+from oomdb.kube.plugins import run_plugin
+from oomdb.kube.trust import build_ssl_context
 from tests.kube.kubeconfigs import cluster, context, load_one, plugin, user
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -63,7 +66,7 @@ def plugin_of(folder: Path, command: Path | str, **fields: Any) -> ExecPlugin:
 
 def test_a_plugins_token_is_asked_for_once(tmp_path: Path) -> None:
     credentials = open_credentials(using(tmp_path, printing(tmp_path, credential("abc"))))
-    assert [credentials.authorization() for _ in range(3)] == ["Bearer abc"] * 3
+    assert [credentials.current().authorization for _ in range(3)] == ["Bearer abc"] * 3
     assert runs(tmp_path) == 1
 
 
@@ -76,12 +79,12 @@ def test_a_token_is_kept_until_it_expires(tmp_path: Path) -> None:
     now = [NOON]
     path = printing(tmp_path, credential("one", expirationTimestamp="2026-01-15T12:10:00Z"))
     credentials = open_credentials(using(tmp_path, path), clock=lambda: now[0])
-    assert credentials.authorization() == "Bearer one"
+    assert credentials.current().authorization == "Bearer one"
     now[0] = NOON + timedelta(minutes=10)
-    assert credentials.authorization() == "Bearer one"
+    assert credentials.current().authorization == "Bearer one"
     printing(tmp_path, credential("two", expirationTimestamp="2026-01-15T13:10:00+01:00"))
     now[0] += timedelta(seconds=1)
-    assert credentials.authorization() == "Bearer two"
+    assert credentials.current().authorization == "Bearer two"
     assert runs(tmp_path) == 2
 
 
@@ -91,14 +94,14 @@ def test_contexts_with_equal_plugins_share_one_answer(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     first = open_credentials(using(tmp_path / "a", path))
     second = open_credentials(using(tmp_path / "b", path))
-    assert first.authorization() == second.authorization() == "Bearer abc"
+    assert first.current().authorization == second.current().authorization == "Bearer abc"
     assert runs(tmp_path) == 1
 
 
 def test_plugins_with_other_arguments_or_variables_are_others(tmp_path: Path) -> None:
     path = printing(tmp_path, credential("abc"))
     for fields in ({}, {"args": ["a"]}, {"env": [{"name": "A", "value": "1"}]}):
-        open_credentials(using(tmp_path, path, **fields)).authorization()
+        open_credentials(using(tmp_path, path, **fields)).current()
     assert runs(tmp_path) == 3
 
 
@@ -106,7 +109,7 @@ def test_four_threads_wait_for_one_run(tmp_path: Path) -> None:
     path = printing(tmp_path, credential("abc", expirationTimestamp="2020-01-01T00:00:00Z"))  # at once too old
     credentials = open_credentials(using(tmp_path, path), run=together(4))
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: credentials.authorization(), range(4)))
+        answers = list(pool.map(lambda _: credentials.current().authorization, range(4)))
     assert answers == ["Bearer abc"] * 4
     assert runs(tmp_path) == 1
 
@@ -116,7 +119,7 @@ def test_a_failure_is_shared_by_those_who_waited_for_it(tmp_path: Path) -> None:
 
     def ask(_: int) -> str:
         with pytest.raises(ClusterUnauthorized) as caught:
-            credentials.authorization()
+            credentials.current()
         return str(caught.value)
 
     with ThreadPoolExecutor(4) as pool:
@@ -124,10 +127,10 @@ def test_a_failure_is_shared_by_those_who_waited_for_it(tmp_path: Path) -> None:
     assert len(messages) == 1
     assert runs(tmp_path) == 1
     printing(tmp_path, credential("later"))
-    assert open_credentials(using(tmp_path, tmp_path / "plugin")).authorization() == "Bearer later"
+    assert open_credentials(using(tmp_path, tmp_path / "plugin")).current().authorization == "Bearer later"
 
 
-def together(count: int, *, inside: str = "find_token") -> Callable[[ExecPlugin], bytes]:
+def together(count: int, *, inside: str = "find") -> Callable[[ExecPlugin], bytes]:
     """Return a runner that begins when all other of so many threads wait for its answer."""
 
     def run(plugin: ExecPlugin) -> bytes:
@@ -144,16 +147,16 @@ def together(count: int, *, inside: str = "find_token") -> Callable[[ExecPlugin]
 
 def test_after_401_the_plugin_runs_again(tmp_path: Path) -> None:
     credentials = open_credentials(using(tmp_path, printing(tmp_path, credential("one"))))
-    assert credentials.authorization() == "Bearer one"
+    assert credentials.current().authorization == "Bearer one"
     printing(tmp_path, credential("two"))
     assert credentials.refresh() is True
-    assert credentials.authorization() == "Bearer two"
+    assert credentials.current().authorization == "Bearer two"
     assert runs(tmp_path) == 2
 
 
 def test_the_same_token_again_is_not_worth_a_retry(tmp_path: Path) -> None:
     credentials = open_credentials(using(tmp_path, printing(tmp_path, credential("one"))))
-    credentials.authorization()
+    credentials.current()
     assert credentials.refresh() is False
     assert runs(tmp_path) == 2
 
@@ -163,11 +166,11 @@ def test_after_401_in_four_threads_the_plugin_runs_once(tmp_path: Path) -> None:
     all_have_the_old_one = threading.Barrier(4)
 
     def ask(_: int) -> tuple[bool, str | None]:
-        credentials.authorization()
+        credentials.current()
         if all_have_the_old_one.wait(20) == 0:
             printing(tmp_path, credential("two"))
         all_have_the_old_one.wait(20)
-        return credentials.refresh(), credentials.authorization()
+        return credentials.refresh(), credentials.current().authorization
 
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(ask, range(4)))
@@ -177,12 +180,12 @@ def test_after_401_in_four_threads_the_plugin_runs_once(tmp_path: Path) -> None:
 
 def test_the_same_token_again_is_asked_for_once_by_four_threads(tmp_path: Path) -> None:
     path = printing(tmp_path, credential("one"))
-    open_credentials(using(tmp_path, path)).authorization()
-    credentials = open_credentials(using(tmp_path, path), run=together(4, inside="replace_token"))
+    open_credentials(using(tmp_path, path)).current()
+    credentials = open_credentials(using(tmp_path, path), run=together(4, inside="replace"))
     all_have_it = threading.Barrier(4)
 
     def ask(_: int) -> bool:
-        credentials.authorization()
+        credentials.current()
         all_have_it.wait(20)
         return credentials.refresh()
 
@@ -193,7 +196,7 @@ def test_the_same_token_again_is_asked_for_once_by_four_threads(tmp_path: Path) 
 
 def test_a_plugin_that_fails_after_401_is_told(tmp_path: Path) -> None:
     credentials = open_credentials(using(tmp_path, printing(tmp_path, credential("one"))))
-    credentials.authorization()
+    credentials.current()
     script(tmp_path, "echo 'session expired' >&2; exit 1")
     with pytest.raises(ClusterUnauthorized, match="session expired"):
         credentials.refresh()
@@ -214,7 +217,7 @@ def test_a_plugin_gets_its_arguments_variables_and_exec_info(tmp_path: Path) -> 
 
 def test_a_plugin_is_found_beside_the_kubeconfig(tmp_path: Path) -> None:
     printing(tmp_path, credential("beside"))
-    assert open_credentials(using(tmp_path, "./plugin")).authorization() == "Bearer beside"
+    assert open_credentials(using(tmp_path, "./plugin")).current().authorization == "Bearer beside"
 
 
 def test_a_plugin_is_found_in_the_path(tmp_path: Path) -> None:
@@ -231,7 +234,7 @@ def test_a_plugin_has_neither_stdin_nor_a_terminal(tmp_path: Path) -> None:
 def test_a_missing_plugin_is_told_with_its_hint(tmp_path: Path) -> None:
     context = using(tmp_path, "no-such-plugin", installHint="Install it:\n  brew install no-such-plugin\n")
     with pytest.raises(KubeconfigError) as caught:
-        open_credentials(context).authorization()
+        open_credentials(context).current()
     assert str(caught.value) == (
         f"{tmp_path}/config: user 'someone': exec: the plug-in 'no-such-plugin' cannot be found, or is not executable. "
         "Install it: | brew install no-such-plugin"
@@ -335,14 +338,17 @@ def test_a_plugin_may_leave_a_child_behind(tmp_path: Path) -> None:
         ('{"status": {"token": 7}}', "no ExecCredential: Expected `str | null`, got `int` - at `$.status.token`"),
         (credential("s3cret", expirationTimestamp="tomorrow"), "Invalid RFC3339 encoded datetime"),
         (credential("s3cret", expirationTimestamp="2026-01-15T12:00:00"), "Expected `datetime` with a timezone"),
-        (credential(""), "returned no token (status.token); run it by hand to see why."),
-        ('{"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1"}', "returned no token"),
+        (
+            credential(""),
+            "returned neither a token (status.token) nor a client certificate; run it by hand to see why.",
+        ),
+        ('{"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1"}', "returned neither a token"),
     ],
 )
 def test_rubbish_of_a_plugin_is_told_but_not_shown(tmp_path: Path, output: str, message: str) -> None:
     credentials = open_credentials(using(tmp_path, printing(tmp_path, output)))
     with pytest.raises(ClusterUnauthorized) as caught:
-        credentials.authorization()
+        credentials.current()
     assert message in str(caught.value)
     assert "s3cret" not in str(caught.value)
 
@@ -355,18 +361,204 @@ def test_rubbish_of_a_plugin_is_told_but_not_shown(tmp_path: Path, output: str, 
             "printed a 'ExecCredential' of 'client.authentication.k8s.io/v1beta1', not an 'ExecCredential' of",
         ),
         ("{}", "printed a '' of '', not an 'ExecCredential' of 'client.authentication.k8s.io/v1'."),
+    ],
+)
+def test_an_answer_of_another_version_is_refused(tmp_path: Path, output: str, message: str) -> None:
+    credentials = open_credentials(using(tmp_path, printing(tmp_path, output)))
+    with pytest.raises(KubeconfigError) as caught:
+        credentials.current()
+    assert message in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta1"])
+def test_a_plugin_is_asked_and_answers_in_the_version_of_its_entry(tmp_path: Path, version: str) -> None:
+    api_version = f"client.authentication.k8s.io/{version}"
+    (tmp_path / "answer").write_text(credential("abc").replace("client.authentication.k8s.io/v1", api_version))
+    path = script(tmp_path, f'printf %s "$KUBERNETES_EXEC_INFO" > "{tmp_path}/info"; cat "{tmp_path}/answer"')
+    credentials = open_credentials(using(tmp_path, path, apiVersion=api_version))
+    assert credentials.current().authorization == "Bearer abc"
+    assert json.loads((tmp_path / "info").read_text())["apiVersion"] == api_version
+
+
+def told(folder: Path, *, clusters: list[Any]) -> Any:
+    """Return what a plug-in that wants to know is told of the cluster."""
+    path = script(folder, 'printf %s "$KUBERNETES_EXEC_INFO"')
+    context = load_one(folder, clusters=clusters, users=[user("someone", plugin(str(path), provideClusterInfo=True))])
+    context.require_usable()
+    assert context.user.exec is not None
+    return json.loads(run_plugin(context.user.exec))["spec"]
+
+
+def test_a_plugin_that_wants_to_know_is_told_of_the_cluster(tmp_path: Path) -> None:
+    config = {"audience": "east", "nested": {"list": [1, True, None]}}
+    clusters = [
+        cluster(
+            certificate_authority_data=encode(b"PEM"),
+            tls_server_name="api.internal",
+            proxy_url="http://me:pw@proxy:3128",
+            disable_compression=True,
+            extensions=[{"name": "client.authentication.k8s.io/exec", "extension": config}],
+        )
+    ]
+    assert told(tmp_path, clusters=clusters) == {
+        "interactive": False,
+        "cluster": {
+            "server": "https://api.example.com:6443",
+            "tls-server-name": "api.internal",
+            "certificate-authority-data": encode(b"PEM"),
+            "proxy-url": "http://me:pw@proxy:3128",
+            "disable-compression": True,
+            "config": config,
+        },
+    }
+
+
+def test_a_plugin_is_not_told_what_the_kubeconfig_does_not_say(tmp_path: Path) -> None:
+    assert told(tmp_path, clusters=[cluster(insecure_skip_tls_verify=True)])["cluster"] == {
+        "server": "https://api.example.com:6443",
+        "insecure-skip-tls-verify": True,
+        "config": None,
+    }
+
+
+def test_a_plugin_is_told_the_authority_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "ca.crt").write_bytes(b"PEM")
+    told_of = told(tmp_path, clusters=[cluster(certificate_authority="ca.crt")])["cluster"]
+    assert told_of["certificate-authority-data"] == encode(b"PEM")
+
+
+def test_an_authority_that_a_plugin_cannot_be_told_is_the_kubeconfigs_fault(tmp_path: Path) -> None:
+    with pytest.raises(KubeconfigError, match=r"certificate-authority: .*ca\.crt cannot be read"):
+        told(tmp_path, clusters=[cluster(certificate_authority="ca.crt")])
+
+
+def test_plugins_that_are_told_of_other_clusters_are_others(tmp_path: Path) -> None:
+    path = printing(tmp_path, credential("abc"))
+    for provide, expected in ((False, 1), (True, 3)):
+        for server in ("https://east", "https://west"):
+            fields = plugin(str(path), provideClusterInfo=provide)
+            context = load_one(tmp_path, clusters=[cluster(server=server)], users=[user("someone", fields)])
+            assert open_credentials(context).current().authorization == "Bearer abc"
+        assert runs(tmp_path) == expected
+
+
+def issued(authority: trustme.CA, *, not_after: datetime | None = None) -> dict[str, str]:
+    leaf = authority.issue_cert("me@example.com", not_before=NOON - timedelta(days=900), not_after=not_after)
+    chain = b"".join(pem.bytes() for pem in leaf.cert_chain_pems)
+    return {
+        "clientCertificateData": chain.decode(),
+        "clientKeyData": leaf.private_key_pem.bytes().decode(),
+    }
+
+
+@pytest.mark.parametrize("token", ["", "abc"])
+def test_a_plugin_may_issue_a_client_certificate_with_a_token_or_without(
+    tmp_path: Path, authority: trustme.CA, token: str
+) -> None:
+    status = issued(authority)
+    context = using(tmp_path, printing(tmp_path, credential(token, **status)))
+    issued_now = open_credentials(context).current()
+    assert issued_now.authorization == (f"Bearer {token}" if token else None)
+    assert issued_now.certificate is not None
+    assert issued_now.certificate.chain.decode() == status["clientCertificateData"]
+    assert "PRIVATE KEY" not in repr(issued_now)
+    server_side = shake_hands(
+        build_ssl_context(trusting(tmp_path, authority), issued_now.certificate),
+        server_tls(authority, client_authority=authority),
+    )
+    assert server_side.getpeercert()
+
+
+def trusting(folder: Path, authority: trustme.CA) -> Context:
+    return load_one(
+        folder,
+        clusters=[cluster(certificate_authority_data=encode(pem_of(authority)))],
+        users=[user("someone", {})],
+    )
+
+
+def test_a_client_certificate_is_kept_until_it_ends(tmp_path: Path, authority: trustme.CA) -> None:
+    now = [NOON]
+    end = NOON + timedelta(hours=1)
+    path = printing(tmp_path, credential("", **issued(authority, not_after=end)))
+    credentials = open_credentials(using(tmp_path, path), clock=lambda: now[0])
+    first = credentials.current()
+    now[0] = end
+    assert credentials.current() == first
+    now[0] = end + timedelta(seconds=1)
+    printing(tmp_path, credential("", **issued(authority)))
+    assert credentials.current() != first
+    assert runs(tmp_path) == 2
+
+
+def test_the_expiry_that_a_plugin_names_goes_before_the_certificates_end(tmp_path: Path, authority: trustme.CA) -> None:
+    status = issued(authority, not_after=NOON - timedelta(days=1))
+    path = printing(tmp_path, credential("", expirationTimestamp="2026-01-15T12:10:00Z", **status))
+    credentials = open_credentials(using(tmp_path, path), clock=lambda: NOON)
+    assert credentials.current() == credentials.current()
+    assert runs(tmp_path) == 1
+
+
+def test_another_certificate_after_a_refusal_is_worth_a_retry(tmp_path: Path, authority: trustme.CA) -> None:
+    credentials = open_credentials(using(tmp_path, printing(tmp_path, credential("", **issued(authority)))))
+    credentials.current()
+    assert credentials.refresh() is False
+    printing(tmp_path, credential("", **issued(authority)))
+    assert credentials.refresh() is True
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"clientKeyData": ""}, ClusterUnauthorized, "returned status.clientCertificateData without status.clientKeyD"),
         (
-            credential("", clientCertificateData="PEM", clientKeyData="s3cret"),
-            "returned a client certificate (status.clientCertificateData), which is not supported yet.",
+            {"clientCertificateData": None},
+            ClusterUnauthorized,
+            "returned status.clientKeyData without status.clientCer",
+        ),
+        (
+            {"clientCertificateData": "rubbish"},
+            KubeconfigError,
+            "status.clientCertificateData, or its client-key, is n",
+        ),
+        (
+            {"clientKeyData": "s3cret"},
+            KubeconfigError,
+            "status.clientCertificateData, or its client-key, is not in PEM",
         ),
     ],
 )
-def test_what_is_not_supported_of_a_plugin_is_refused(tmp_path: Path, output: str, message: str) -> None:
-    credentials = open_credentials(using(tmp_path, printing(tmp_path, output)))
-    with pytest.raises(KubeconfigError) as caught:
-        credentials.authorization()
+def test_a_plugins_certificate_that_is_of_no_use_is_told_but_not_shown(
+    tmp_path: Path, authority: trustme.CA, change: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    path = printing(tmp_path, credential("", **(issued(authority) | change)))
+    with pytest.raises(error) as caught:
+        open_credentials(using(tmp_path, path)).current()
+    assert f"the plug-in '{path}'" in str(caught.value)
     assert message in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+def test_another_key_in_a_plugins_answer_is_told(tmp_path: Path, authority: trustme.CA) -> None:
+    status = issued(authority) | {"clientKeyData": issued(authority)["clientKeyData"]}
+    with pytest.raises(KubeconfigError, match=r"status\.clientKeyData does not belong to its client-certificate"):
+        open_credentials(using(tmp_path, printing(tmp_path, credential("", **status)))).current()
+
+
+def test_a_client_certificate_of_the_kubeconfig_goes_before_a_plugins(tmp_path: Path, authority: trustme.CA) -> None:
+    certificate, key = identity(authority)
+    fields = {"client-certificate-data": encode(certificate), "client-key-data": encode(key)}
+    context = load_one(
+        tmp_path,
+        clusters=[cluster(certificate_authority_data=encode(pem_of(authority)))],
+        users=[user("someone", fields | plugin("unused"))],
+    )
+    other = ClientCertificate(*identity(authority, "other@example.com"))
+    tls = build_ssl_context(context, other)
+    shown = shake_hands(tls, server_tls(authority, client_authority=authority)).getpeercert()
+    assert shown is not None
+    assert ("email", "admin@example.com") in shown["subjectAltName"]
 
 
 # --- tokens ---------------------------------------------------------------------------------------------------------
@@ -374,27 +566,27 @@ def test_what_is_not_supported_of_a_plugin_is_refused(tmp_path: Path, output: st
 
 def test_a_token_of_the_kubeconfig_is_all_there_is(tmp_path: Path) -> None:
     credentials = open_credentials(load_one(tmp_path))
-    assert credentials.authorization() == "Bearer s3cret"
+    assert credentials.current().authorization == "Bearer s3cret"
     assert credentials.refresh() is False
 
 
 def test_who_has_no_token_sends_no_header(tmp_path: Path) -> None:
-    assert open_credentials(load_one(tmp_path, users=[user("someone", {})])).authorization() is None
+    assert open_credentials(load_one(tmp_path, users=[user("someone", {})])).current().authorization is None
 
 
 def test_a_token_goes_before_a_plugin_and_that_is_said(tmp_path: Path) -> None:
     context = load_one(tmp_path, users=[user("someone", {"token": "t"} | plugin("no-such-plugin"))])
-    assert open_credentials(context).authorization() == "Bearer t"
+    assert open_credentials(context).current().authorization == "Bearer t"
     assert context_warnings(context) == (
         "context 'dev': user 'someone' has a token and an exec plug-in; the token is used, as kubectl does.",
     )
 
 
 def test_a_context_that_cannot_be_used_has_no_credentials(tmp_path: Path) -> None:
-    context = load_one(tmp_path, users=[user("someone", {"as": "root"})])
-    with pytest.raises(KubeconfigError, match="impersonation"):
+    context = load_one(tmp_path, users=[user("someone", {"username": "root"})])
+    with pytest.raises(KubeconfigError, match="basic authentication"):
         open_credentials(context)
-    with pytest.raises(KubeconfigError, match="impersonation"):
+    with pytest.raises(KubeconfigError, match="basic authentication"):
         build_ssl_context(context)
 
 
@@ -404,23 +596,23 @@ def reading(folder: Path, **fields: Any) -> Context:
 
 def test_a_token_file_goes_before_a_token(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("  from-file\n")
-    assert open_credentials(reading(tmp_path, token="from-config")).authorization() == "Bearer from-file"
+    assert open_credentials(reading(tmp_path, token="from-config")).current().authorization == "Bearer from-file"
 
 
 def test_a_token_stands_in_until_its_file_can_be_read(tmp_path: Path) -> None:
     credentials = open_credentials(reading(tmp_path, token="from-config"))
-    assert credentials.authorization() == "Bearer from-config"
+    assert credentials.current().authorization == "Bearer from-config"
     (tmp_path / "token").write_text("from-file")
-    assert credentials.authorization() == "Bearer from-file"
+    assert credentials.current().authorization == "Bearer from-file"
 
 
 def test_a_token_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("one")
     credentials = open_credentials(reading(tmp_path), clock=lambda: NOON)
-    assert credentials.authorization() == "Bearer one"
+    assert credentials.current().authorization == "Bearer one"
     (tmp_path / "new").write_text("two")
     (tmp_path / "new").replace(tmp_path / "token")
-    assert credentials.authorization() == "Bearer two"
+    assert credentials.current().authorization == "Bearer two"
 
 
 def test_a_token_file_is_read_again_after_a_minute(tmp_path: Path) -> None:
@@ -429,12 +621,12 @@ def test_a_token_file_is_read_again_after_a_minute(tmp_path: Path) -> None:
     path.write_text("one")
     os.utime(path, (1, 1))
     credentials = open_credentials(reading(tmp_path), clock=lambda: now[0])
-    assert credentials.authorization() == "Bearer one"
+    assert credentials.current().authorization == "Bearer one"
     path.write_text("two")  # a file system whose times do not tell
     os.utime(path, (1, 1))
-    assert credentials.authorization() == "Bearer one"
+    assert credentials.current().authorization == "Bearer one"
     now[0] += timedelta(seconds=60)
-    assert credentials.authorization() == "Bearer two"
+    assert credentials.current().authorization == "Bearer two"
 
 
 def test_after_401_a_token_file_is_read_again(tmp_path: Path) -> None:
@@ -442,20 +634,20 @@ def test_after_401_a_token_file_is_read_again(tmp_path: Path) -> None:
     path.write_text("one")
     os.utime(path, (1, 1))
     credentials = open_credentials(reading(tmp_path), clock=lambda: NOON)
-    credentials.authorization()
+    credentials.current()
     assert credentials.refresh() is False
     path.write_text("two")
     os.utime(path, (1, 1))
     assert credentials.refresh() is True
-    assert credentials.authorization() == "Bearer two"
+    assert credentials.current().authorization == "Bearer two"
 
 
 def test_the_last_token_stays_while_its_file_is_away(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("one")
     credentials = open_credentials(reading(tmp_path))
-    credentials.authorization()
+    credentials.current()
     (tmp_path / "token").unlink()
-    assert credentials.authorization() == "Bearer one"
+    assert credentials.current().authorization == "Bearer one"
 
 
 @pytest.mark.parametrize(
@@ -470,7 +662,7 @@ def test_a_token_file_that_is_of_no_use_is_told(tmp_path: Path, content: bytes |
     if content is not None:
         (tmp_path / "token").write_bytes(content)
     with pytest.raises(KubeconfigError) as caught:
-        open_credentials(reading(tmp_path)).authorization()
+        open_credentials(reading(tmp_path)).current()
     assert str(caught.value) == f"{tmp_path}/config: user 'someone': {message.format(folder=tmp_path)}"
 
 

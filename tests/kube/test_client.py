@@ -148,7 +148,7 @@ def test_projects_of_a_cluster_without_them_are_not_found(tmp_path: Path) -> Non
         pytest.raises(ClusterNotFound) as caught,
     ):
         client.list_projects()
-    assert str(caught.value) == "404 page not found"
+    assert str(caught.value) == f"{server.url}: the server has no such API (404)."
 
 
 def test_the_server_says_its_version(tmp_path: Path) -> None:

@@ -406,7 +406,7 @@ def test_a_plain_http_server_at_an_https_url(tmp_path: Path) -> None:
 def test_a_client_certificate_that_is_asked_for_and_missing(tmp_path: Path) -> None:
     authority = Authority()
     with ScriptedServer(answer(b"{}"), authority, client_authority=authority) as server:
-        words = fail(server.target(tmp_path), ClusterUnreachable, retries=3)
+        words = fail(server.target(tmp_path), ClusterUnauthorized, retries=3)
     assert words == (
         f"{server.url}: the server asks for a client certificate, and the kubeconfig's user has none "
         "(TLS: tlsv13 alert certificate required)."
@@ -417,7 +417,7 @@ def test_a_client_certificate_that_is_rejected(tmp_path: Path) -> None:
     authority, stranger = Authority(), Authority()
     with ScriptedServer(answer(b"{}"), authority, client_authority=authority) as server:
         target = server.target(tmp_path, client=stranger.client_certificate("admin"))
-        words = fail(target, ClusterUnreachable, retries=3)
+        words = fail(target, ClusterUnauthorized, retries=3)
     assert words == (
         f"{server.url}: the server rejected the client certificate of the kubeconfig's user; "
         "log in again for a new one (TLS: tlsv1 alert unknown ca)."

@@ -2,12 +2,14 @@
 
 import base64
 import os
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from oomdb.errors import KubeconfigError
+from oomdb.kube.impersonation import Impersonation
 from oomdb.kube.kubeconfig import load_kubeconfig
 from tests.kube.kubeconfigs import SERVER, cluster, context, load, load_one, plugin, user, write
 
@@ -328,7 +330,7 @@ def test_a_path_with_a_null_byte_is_no_file(tmp_path: Path) -> None:
 def test_one_odd_entry_does_not_break_the_other_contexts(tmp_path: Path) -> None:
     path = write(
         tmp_path / "config",
-        clusters=[cluster("east"), cluster("west", proxy_url="socks5://proxy:1080")],
+        clusters=[cluster("east"), cluster("west", proxy_url="socks5://me:s3cret@proxy:1080")],
         contexts=[context("dev"), context("far", cluster="west")],
     )
     good, bad = load(path).contexts
@@ -336,10 +338,71 @@ def test_one_odd_entry_does_not_break_the_other_contexts(tmp_path: Path) -> None
     with pytest.raises(KubeconfigError) as caught:
         bad.require_usable()
     assert str(caught.value) == (
-        f"{path}: cluster 'west': proxy-url is not supported yet; "
-        "remove it if the server can be reached without the proxy."
+        f"{path}: cluster 'west': proxy-url names a SOCKS proxy, which is not supported: "
+        "name one whose URL begins with http:// or https://."
     )
-    assert (bad.cluster.server, bad.cluster.proxy_url) == (SERVER, "socks5://proxy:1080")
+    assert (bad.cluster.server, bad.cluster.proxy) == (SERVER, None)
+
+
+def test_a_proxy_of_the_kubeconfig_goes_before_the_environments(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "config",
+        clusters=[cluster("east"), cluster("west", proxy_url="http://me:s3cret@west-proxy:1")],
+        contexts=[context("dev"), context("far", cluster="west")],
+    )
+    environ = {"HTTPS_PROXY": "http://me:s3cret@proxy", "NO_PROXY": "other.example.com"}
+    near, far = load_kubeconfig(path=str(path), environ=environ, home=tmp_path).contexts
+    assert near.cluster.proxy is not None
+    assert (near.cluster.proxy.url, near.cluster.proxy.named_by) == ("http://proxy:80", "HTTPS_PROXY")
+    assert far.cluster.proxy is not None
+    assert (far.cluster.proxy.url, far.cluster.proxy.named_by) == ("http://west-proxy:1", "proxy-url")
+    assert "s3cret" not in repr((near, far))
+
+
+def test_an_exempt_server_has_no_proxy_but_that_of_the_kubeconfig(tmp_path: Path) -> None:
+    path = write(tmp_path / "config", clusters=[cluster(proxy_url="http://west-proxy:1")])
+    environ = {"HTTPS_PROXY": "http://proxy", "NO_PROXY": "*"}
+    (only,) = load_kubeconfig(path=str(path), environ=environ, home=tmp_path).contexts
+    assert only.cluster.proxy is not None
+    path = write(tmp_path / "config")
+    (only,) = load_kubeconfig(path=str(path), environ=environ, home=tmp_path).contexts
+    assert only.cluster.proxy is None
+
+
+def test_a_proxy_of_the_environment_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "config")
+    environ = {"https_proxy": "socks5://me:s3cret@proxy"}
+    (only,) = load_kubeconfig(path=str(path), environ=environ, home=tmp_path).contexts
+    assert only.problem == (
+        f"{path}: cluster 'east': https_proxy names a SOCKS proxy, which is not supported: "
+        "name one whose URL begins with http:// or https://."
+    )
+
+
+def test_who_is_acted_as_is_read(tmp_path: Path) -> None:
+    fields = {"token": "t", "as": "root", "as-uid": "7", "as-groups": ["a", "b"], "as-user-extra": {"x/y": ["1", "2"]}}
+    loaded = load_one(tmp_path, users=[user("someone", fields)])
+    loaded.require_usable()
+    assert loaded.user.impersonation == Impersonation(
+        user="root", uid="7", groups=("a", "b"), extra=(("x/y", ("1", "2")),)
+    )
+
+
+def test_a_plugin_of_v1beta1_may_leave_out_whether_it_asks(tmp_path: Path) -> None:
+    fields = plugin(apiVersion="client.authentication.k8s.io/v1beta1", interactiveMode=None)
+    loaded = load_one(tmp_path, users=[user("someone", fields)])
+    loaded.require_usable()
+    assert loaded.user.exec is not None
+    assert loaded.user.exec.api_version == "client.authentication.k8s.io/v1beta1"
+
+
+def test_what_a_plugin_is_told_must_be_json(tmp_path: Path) -> None:
+    extension = {"name": "client.authentication.k8s.io/exec", "extension": {"since": date(2026, 1, 15)}}
+    problem = problem_of(tmp_path, clusters=[cluster(extensions=[{"name": "other"}, extension])])
+    assert problem == (
+        "cluster 'east': extensions 'client.authentication.k8s.io/exec' holds a value that JSON has not; "
+        "put it in quotes."
+    )
 
 
 @pytest.mark.parametrize(
@@ -380,10 +443,19 @@ def test_a_cluster_that_cannot_be_used_is_told(tmp_path: Path, fields: dict[str,
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"as": "root"}, "as is not supported yet (impersonation); use a user who may list pods and events."),
-        ({"as-uid": "7"}, "as-uid is not supported yet (impersonation)"),
-        ({"as-groups": ["a"]}, "as-groups is not supported yet (impersonation)"),
-        ({"as-user-extra": {"a": ["b"]}}, "as-user-extra is not supported yet (impersonation)"),
+        ({"as": "ro\not"}, "as holds control characters, which no name has; remove them."),
+        ({"as": "a", "as-uid": "7\r\nX: y"}, "as-uid holds control characters, which no name has"),
+        ({"as": "a", "as-groups": ["ok", "a\0b"]}, "as-groups holds control characters, which no name has"),
+        ({"as": "a", "as-user-extra": {"a": ["b\n"]}}, "as-user-extra holds control characters, which no name has"),
+        ({"as-uid": "7"}, "as-uid is set without as; say in as which user to act as, or remove it."),
+        ({"as-groups": ["a"]}, "as-groups is set without as; say in as which user"),
+        ({"as-user-extra": {"a": ["b"]}}, "as-user-extra is set without as; say in as which user"),
+        ({"as": 7}, "as must be text; put it in quotes."),
+        ({"as": "a", "as-groups": "b"}, "as-groups must be a list of texts."),
+        ({"as": "a", "as-user-extra": ["b"]}, "as-user-extra must be a map of lists of texts."),
+        ({"as": "a", "as-user-extra": {"a": "b"}}, "as-user-extra must be a map of lists of texts; put each in"),
+        ({"as": "a", "as-user-extra": {"a": [1]}}, "as-user-extra must be a map of lists of texts; put each in"),
+        ({"as": "a", "as-user-extra": {1: ["b"]}}, "as-user-extra must be a map of lists of texts; put each in"),
         ({"username": "me", "password": "s3cret"}, "username is not supported: Kubernetes 1.19 removed basic auth"),
         ({"password": "s3cret"}, "password is not supported: Kubernetes 1.19 removed basic authentication"),
         (
@@ -413,12 +485,16 @@ def test_a_cluster_that_cannot_be_used_is_told(tmp_path: Path, fields: dict[str,
         (plugin(env=[{"name": "A=B"}]), "exec.env must be a list of maps with name and value"),
         (plugin(env=["A"]), "exec.env must be a list of maps with name and value"),
         (
-            plugin(apiVersion="client.authentication.k8s.io/v1beta1"),
-            "exec.apiVersion is 'client.authentication.k8s.io/v1beta1'; only 'client.authentication.k8s.io/v1' is",
+            plugin(apiVersion="client.authentication.k8s.io/v1alpha1"),
+            "exec.apiVersion is 'client.authentication.k8s.io/v1alpha1'; 'client.authentication.k8s.io/v1' and "
+            "'client.authentication.k8s.io/v1beta1' are supported: update the plug-in and let it write the entry anew.",
         ),
-        (plugin(apiVersion="client.authentication.k8s.io/v1alpha1"), "exec.apiVersion is 'client.authentication.k8s."),
-        (plugin(apiVersion=None), "exec.apiVersion is missing; only"),
-        (plugin(provideClusterInfo=True), "exec.provideClusterInfo is not supported yet;"),
+        (plugin(apiVersion=None), "exec.apiVersion is missing; 'client.authentication.k8s.io/v1' and"),
+        (plugin(provideClusterInfo="yes"), "exec.provideClusterInfo must be true or false."),
+        (
+            plugin(apiVersion="client.authentication.k8s.io/v1beta1", interactiveMode="Always"),
+            "exec.interactiveMode is 'Always', but oomdb never asks;",
+        ),
         (plugin(interactiveMode="Always"), "exec.interactiveMode is 'Always', but oomdb never asks;"),
         (plugin(interactiveMode=None), "exec.interactiveMode must be 'Never' or 'IfAvailable'."),
         (plugin(arg=["a"]), "field 'exec.arg' is not known; did you mean 'args'?"),

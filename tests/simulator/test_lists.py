@@ -88,7 +88,7 @@ def test_a_token_that_nobody_gave_is_a_bad_request(token: str) -> None:
     with serve(build_cluster()) as server, asking(server) as asker:
         reply = asker.get(PODS, {"limit": "2", "continue": token})
     assert (reply.status, reply.json()["reason"]) == (400, "BadRequest")
-    assert reply.message().startswith("continue key is not valid: ")
+    assert reply.message().startswith("invalid continue token: continue key is not valid: ")
 
 
 def test_numbers_and_versions_that_make_no_sense_are_bad_requests() -> None:
