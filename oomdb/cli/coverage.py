@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from oomdb.cli.export_output import show_newer
 from oomdb.cli.options import command, filter_options, list_options, option, pass_app
 from oomdb.cli.output import emit, note
+from oomdb.errors import UsageError
 from oomdb.queries.exports import select_run
 from oomdb.queries.lists import (
     build_coverage_query,
@@ -14,7 +15,8 @@ from oomdb.queries.lists import (
     run_meant,
     stream,
 )
-from oomdb.store.database import open_for_reading
+from oomdb.queries.namespaces import list_clusters_unknown_by_namespace, list_namespace_looks
+from oomdb.store.database import Store, open_for_reading
 from oomdb.timespan import format_for_people
 
 if TYPE_CHECKING:
@@ -29,19 +31,28 @@ if TYPE_CHECKING:
         ("The latest run", "oomdb coverage"),
         ("What could not be read in it, and why", "oomdb coverage --gaps"),
         ("One cluster over two weeks", "oomdb coverage --cluster prod-east --since 14d"),
+        ("When each namespace was read last, and which are left out", "oomdb coverage --namespaces -n 'team-*'"),
     ),
 )
 @filter_options("cluster", "namespace", "since", "until", "run")
 @option("--gaps", is_flag=True, help="A row for each namespace and list that could not be read.")
+@option("--namespaces", "by_namespace", is_flag=True, help="A row for each namespace: its latest looks.")
 @list_options
 @pass_app
-def coverage_command(*, app: "App", filters: "FindingFilter", output: "Output", gaps: bool) -> None:
+def coverage_command(*, app: "App", filters: "FindingFilter", output: "Output", gaps: bool, by_namespace: bool) -> None:
     """List what each run looked at, a row per cluster; an empty count means that nobody could count.
 
     Without --run, --since and --until: the latest run. Of one run, the clusters that it did not read and the thirty
-    days before it had are named on stderr. --namespace narrows --gaps.
+    days before it had are named on stderr. --namespace narrows --gaps and --namespaces.
+
+    --namespaces tells of each namespace what the latest run that looked at its cluster came to: read (its pods and
+    events, to the end), skipped (by a rule), failed, or unseen (the run knew of no such namespace); and when it was
+    read last. What no run knew of for thirty days is forgotten.
     """
     with open_for_reading(app.database) as store:
+        if by_namespace:
+            _show_namespaces(store, app, filters, output, gaps=gaps)
+            return
         wanted = run_meant(filters)
         filters = resolve_run(store, filters)
         build = build_gaps_query if gaps else build_coverage_query
@@ -52,3 +63,20 @@ def coverage_command(*, app: "App", filters: "FindingFilter", output: "Output", 
         if wanted == "latest":
             with store.reading() as conn:
                 show_newer(select_run(conn, wanted), app)
+
+
+def _show_namespaces(store: Store, app: "App", filters: "FindingFilter", output: "Output", *, gaps: bool) -> None:
+    if gaps:
+        raise UsageError("--gaps and --namespaces are two lists; ask for one of them.")
+    if isinstance(filters.run, int) or filters.since is not None or filters.until is not None:
+        raise UsageError(
+            "--namespaces tells of the latest looks at each namespace: leave out --run, --since and --until; "
+            "--gaps has what single runs could not read."
+        )
+    emit(list_namespace_looks(store, filters), output, app)
+    for cluster in list_clusters_unknown_by_namespace(store, filters.clusters):
+        note(
+            f"{cluster}: what was looked at is not known by namespace: its runs were imported, or recorded before "
+            "oomdb kept it; the next `oomdb collect` begins it",
+            app,
+        )

@@ -188,11 +188,12 @@ def build_coverage_query(filters: FindingFilter, limit: int | None) -> ListQuery
     )
     columns = (table[name] for name in names)
     skipped_by_rule = type_coerce(table.skipped_by_rule, JSON).label("skipped_by_rule")
-    more = (skipped_by_rule, table.server_version, table.requests, table.retries, table.duration_ms, table.error)
+    more_names = ("server_version", "requests", "retries", "duration_ms", "clock_skew_seconds", "error")
+    more = (skipped_by_rule, *(table[name] for name in more_names))
     statement = (
         select(table.run_id, runs.c.started_at, *columns, gaps, *more)
         .join_from(runs, run_clusters, _of_run(table))
-        .where(runs.c.status.in_(READ), *_of_runs(filters), _any_glob(table.cluster, filters.clusters))
+        .where(runs.c.status.in_(READ), *_of_runs(filters), any_glob(table.cluster, filters.clusters))
         .order_by(*_newest_run_first(table), table.cluster)
         .limit(limit)
     )
@@ -207,8 +208,8 @@ def build_gaps_query(filters: FindingFilter, limit: int | None) -> ListQuery:
     statement = (
         select(table.run_id, runs.c.started_at, *(table[name] for name in names))
         .join_from(runs, run_gaps, _of_run(table))
-        .where(runs.c.status.in_(READ), *_of_runs(filters), _any_glob(table.cluster, filters.clusters))
-        .where(_any_glob(table.namespace, filters.namespaces))
+        .where(runs.c.status.in_(READ), *_of_runs(filters), any_glob(table.cluster, filters.clusters))
+        .where(any_glob(table.namespace, filters.namespaces))
         .order_by(*_newest_run_first(table), table.cluster, table.namespace, table.source)
         .limit(limit)
     )
@@ -232,11 +233,17 @@ def list_missed_clusters(store: Store, run_id: int, clusters: Sequence[str] = ()
             select(run_clusters.c.cluster, func.max(runs.c.started_at, type_=runs.c.started_at.type))
             .join_from(run_clusters, runs)
             .where(runs.c.started_at.between(at - KNOWN_FOR, at), run_clusters.c.status.in_(READ))
-            .where(run_clusters.c.cluster.not_in(read_now), _any_glob(run_clusters.c.cluster, clusters))
+            .where(run_clusters.c.cluster.not_in(read_now), any_glob(run_clusters.c.cluster, clusters))
             .group_by(run_clusters.c.cluster)
             .order_by(run_clusters.c.cluster)
         )
         return [(row[0], row[1]) for row in conn.execute(statement)]
+
+
+def any_glob(column: Column[str], patterns: Sequence[str]) -> ColumnElement[bool]:
+    """Build 'the column fits one of the globs'; without globs every value does."""
+    # and_() of nothing would be deprecated SQL for TRUE
+    return or_(*(matches_glob(column, pattern) for pattern in patterns)) if patterns else column.is_not(None)
 
 
 def _iter_rows(store: Store, query: ListQuery) -> Iterator[Sequence[Cell]]:
@@ -268,7 +275,7 @@ def _of_runs(filters: FindingFilter) -> list[ColumnElement[bool]]:
 
 
 def _of_pods(filters: FindingFilter, table: Any) -> list[ColumnElement[bool]]:
-    conditions = [_any_glob(table.cluster, filters.clusters), _any_glob(table.namespace, filters.namespaces)]
+    conditions = [any_glob(table.cluster, filters.clusters), any_glob(table.namespace, filters.namespaces)]
     for column, values in (
         (table.application, filters.applications),
         (table.component, filters.components),
@@ -281,11 +288,6 @@ def _of_pods(filters: FindingFilter, table: Any) -> list[ColumnElement[bool]]:
     if filters.pod:
         conditions.append(contains(table.pod, filters.pod))
     return conditions
-
-
-def _any_glob(column: Column[str], patterns: Sequence[str]) -> ColumnElement[bool]:
-    # and_() of nothing would be deprecated SQL for TRUE
-    return or_(*(matches_glob(column, pattern) for pattern in patterns)) if patterns else column.is_not(None)
 
 
 def _seen_by_run(store: Store, run_id: int) -> tuple[datetime, ColumnElement[bool]]:

@@ -25,7 +25,16 @@ from oomdb.errors import StoreError
 from oomdb.store.database import Store
 from oomdb.store.dialect import stored_day
 from oomdb.store.folding import finding_key
-from oomdb.store.schema import artifacts, daily_counts, findings, occurrences, run_clusters, run_counts, runs
+from oomdb.store.schema import (
+    artifacts,
+    daily_counts,
+    findings,
+    namespaces,
+    occurrences,
+    run_clusters,
+    run_counts,
+    runs,
+)
 from oomdb.store.views import list_stale_views
 from oomdb.table import Cell
 
@@ -50,8 +59,17 @@ def check_database(store: Store) -> list[Problem]:
     """
     try:
         with store.reading() as conn:
-            damage = _check_file(conn)
+            damage = _check_pages(conn, "integrity_check")
             return damage or [problem for check in _CHECKS for problem in check(conn, store)]
+    except StoreError as err:
+        return [_damaged([str(err)])]
+
+
+def check_file(store: Store) -> list[Problem]:
+    """Check that the file is whole, and nothing else: reads all of it once, without comparing indexes with tables."""
+    try:
+        with store.reading() as conn:
+            return _check_pages(conn, "quick_check")
     except StoreError as err:
         return [_damaged([str(err)])]
 
@@ -131,8 +149,8 @@ def _problems(what: str, tally: _Tally, advice: str = _RESTORE) -> list[Problem]
     return [Problem(what=what, count=tally.count, examples=tuple(tally.examples), advice=advice)]
 
 
-def _check_file(conn: Connection) -> list[Problem]:
-    said = [str(line) for line in conn.exec_driver_sql("PRAGMA integrity_check").scalars()]
+def _check_pages(conn: Connection, pragma: str) -> list[Problem]:
+    said = [str(line) for line in conn.exec_driver_sql(f"PRAGMA {pragma}").scalars()]
     return [] if said == ["ok"] else [_damaged(said)]
 
 
@@ -255,6 +273,33 @@ def _where_no(
     return query if besides is None else query.where(besides)
 
 
+def _namespaces_of_no_scan() -> Select[Any]:
+    """Build the query of namespaces of which a run is said to know that has no row of their cluster."""
+    table = namespaces.c
+
+    def is_scanned(run_id: ColumnElement[int]) -> ColumnElement[bool]:
+        of_scan = exists().where(run_clusters.c.run_id == run_id, run_clusters.c.cluster == table.cluster)
+        return or_(run_id.is_(None), of_scan)
+
+    columns = (table.cluster, table.namespace, table.last_run_id, table.read_run_id)
+    return select(*columns).where(or_(~is_scanned(table.last_run_id), ~is_scanned(table.read_run_id)))
+
+
+def _misdated_namespaces() -> Select[Any]:
+    """Build the query of namespaces whose times are not those of the runs that are said to know of them."""
+    table = namespaces.c
+
+    def is_of_another_time(run_id: ColumnElement[int], at: ColumnElement[Any]) -> ColumnElement[bool]:
+        return exists().where(runs.c.id == run_id, runs.c.started_at != at)
+
+    columns = (table.cluster, table.namespace, table.last_run_id, table.last_seen_at, table.read_run_id, table.read_at)
+    misdated = (
+        is_of_another_time(table.last_run_id, table.last_seen_at),
+        is_of_another_time(table.read_run_id, table.read_at),
+    )
+    return select(*columns).where(or_(*misdated))
+
+
 _VIOLATIONS: dict[str, Select[Any]] = {
     "daily_counts do not agree with the occurrences": _miscounted_days(),
     "run_counts do not agree with the findings": _miscounted_runs(),
@@ -272,6 +317,11 @@ _VIOLATIONS: dict[str, Select[Any]] = {
         ],
         besides=findings.c.artifacts_from.is_not(None),
     ),
+    "Namespaces known to a run that has no row of their cluster in run_clusters": _namespaces_of_no_scan(),
+    "Namespaces that are not dated by the runs that know of them": _misdated_namespaces(),
+    "Namespaces that a run read though a rule left them out": select(
+        namespaces.c.cluster, namespaces.c.namespace, namespaces.c.last_run_id, namespaces.c.rule
+    ).where(namespaces.c.rule.is_not(None), namespaces.c.read_run_id == namespaces.c.last_run_id),
     "Runs that are running though they have finished": select(runs.c.id, runs.c.finished_at).where(
         runs.c.status == "running", runs.c.finished_at.is_not(None)
     ),

@@ -23,6 +23,7 @@ from oomdb.store.schema import APPLICATION_ID, REVISION
 from oomdb.store.views import create_views, drop_views, list_stale_views
 
 BUSY_TIMEOUT_SECONDS = 30  # how long a writer waits for another one
+WAIT_WITHOUT_SIGNALS_MS = 200  # while SQLite itself waits for a lock, Python hears no Ctrl-C
 PAUSE_BETWEEN_TRIES_SECONDS = 0.02  # of a change of the journal mode, which takes a few milliseconds
 PATIENCE_OF_CLOSE_MS = 1000  # how long a close waits for readers: most are done by then
 # file systems whose locks and shared memory WAL cannot rely on (https://sqlite.org/wal.html, "all processes … must be
@@ -70,7 +71,7 @@ class Store:
         self.path = path
         self.migrations = migrations
         self.warnings = warnings
-        self.revision_found: str | None = None  # by `open_for_writing`, before it upgraded; None: there was none
+        self.revision_found: str | None = None  # when it was opened, before any upgrade; None: there was none
         self._engine = engine
 
     @contextlib.contextmanager
@@ -169,7 +170,7 @@ def open_for_writing(
             path.chmod(file_mode)
     except OSError as err:
         raise StoreError(f"{path}: cannot create the database: {err.strerror}.") from err
-    warnings = _network_warning(path, mounts)
+    warnings = network_warnings(path, mounts)
     engine = _create_engine(path, wal=not warnings, busy_timeout_seconds=busy_timeout_seconds)
     store = Store(path, engine=engine, migrations=migrations, warnings=warnings)
     try:
@@ -180,8 +181,12 @@ def open_for_writing(
     return store
 
 
-def open_for_reading(target: str) -> Store:
+def open_for_reading(target: str, *, any_revision: bool = False) -> Store:
     """Open the database of a command that only reads: nothing is created or changed.
+
+    Args:
+        target: a path, or `sqlite:///path`.
+        any_revision: open an older one too; `revision_found` tells which it is.
 
     Raises:
         StoreError: if there is none, or it is not oomdb's, older (then `oomdb db upgrade` helps) or newer.
@@ -195,10 +200,10 @@ def open_for_reading(target: str) -> Store:
         raise StoreError(f"{path}: there is no database; `oomdb collect` makes one, or say --db or --output.")
     store = Store(path, engine=_create_engine(path, read_only=True))
     try:
-        found = read_revision(store)
+        store.revision_found = found = read_revision(store)
         if found is None:
             raise StoreError(f"{path}: the database is empty; run `oomdb collect` or `oomdb db upgrade`.")
-        if found != REVISION:
+        if found != REVISION and not any_revision:
             raise StoreError(
                 f"{path}: the database is at revision {found}, older than this oomdb ({REVISION}): "
                 "run `oomdb db upgrade`."
@@ -384,10 +389,33 @@ def _create_engine(
     @event.listens_for(engine, "begin")
     def begin(conn: Connection) -> None:
         # a deferred BEGIN that turns into a writer fails at once where another one holds the lock
-        writes = conn.get_execution_options().get("oomdb_writes")
-        _driver_of(conn).execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if conn.get_execution_options().get("oomdb_writes"):
+            _begin_to_write(_driver_of(conn), patience_seconds=busy_timeout_seconds)
+        else:
+            _driver_of(conn).execute("BEGIN")
 
     return engine
+
+
+def _begin_to_write(connection: sqlite3.Connection, *, patience_seconds: float) -> None:
+    """Begin a transaction that has the write lock, waiting for other writers in short slices."""
+    deadline = time.monotonic() + patience_seconds
+    connection.execute(f"PRAGMA busy_timeout={min(WAIT_WITHOUT_SIGNALS_MS, round(patience_seconds * 1000))}")
+    try:
+        while not _take_write_lock(connection, last_try=time.monotonic() > deadline):
+            pass
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={round(patience_seconds * 1000)}")
+
+
+def _take_write_lock(connection: sqlite3.Connection, *, last_try: bool) -> bool:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as err:
+        if err.sqlite_errorcode != sqlite3.SQLITE_BUSY or last_try:
+            raise
+        return False
+    return True
 
 
 def _is_empty_or_ours(connection: sqlite3.Connection) -> bool:
@@ -410,7 +438,13 @@ def _set_journal_mode(connection: sqlite3.Connection, mode: str, *, patience_sec
             return
 
 
-def _network_warning(path: Path, mounts: Path) -> tuple[str, ...]:
+def network_warnings(path: Path, mounts: Path = _MOUNTS) -> tuple[str, ...]:
+    """Return what there is to say of the file system that a database lies on; nothing of a local one.
+
+    Args:
+        path: of the database, which need not exist.
+        mounts: the system's table of mounted file systems, in the format of /proc/mounts.
+    """
     kind = _file_system(path, mounts)
     if kind not in _NETWORK_FILE_SYSTEMS:
         return ()
@@ -441,15 +475,23 @@ def _lies_below(path: str, mount_point: str) -> bool:
     return mount_point == "/" or path == mount_point or path.startswith(mount_point + "/")
 
 
+def _count_free_mib(path: Path) -> int | None:
+    try:
+        return shutil.disk_usage(path.parent).free // 2**20
+    except OSError:
+        return None
+
+
 def _explain(path: Path, err: BaseException) -> str:
     said = str(err)
     if "file is not a database" in said:
         return f"{path} is not a SQLite database; say --db with another path."
     if "malformed" in said:
         return f"{path}: the database is damaged ({said}); run `oomdb db check`, or restore a backup."
-    if "database or disk is full" in said:
-        free = shutil.disk_usage(path.parent).free // 2**20
-        return f"{path}: the disk is full ({free} MiB free); nothing of this step was stored."
+    free_mib = _count_free_mib(path)
+    # where no byte is left, SQLite cannot make the files beside the database either, and calls that an I/O error
+    if "database or disk is full" in said or ("disk I/O error" in said and free_mib == 0):
+        return f"{path}: the disk is full ({free_mib} MiB free); nothing of this step was stored: free some space."
     if "locked" in said:
         return f"{path}: another process has been writing for too long; try again when it is done."
     if path.is_dir():
@@ -459,4 +501,6 @@ def _explain(path: Path, err: BaseException) -> str:
             f"{path}: cannot be opened ({said}). SQLite needs to write a log beside it, also to read: make the folder "
             "writable for you, or copy the folder."
         )
+    if "disk I/O error" in said:
+        return f"{path}: the disk does not do what it should ({said}); nothing of this step was stored: check the disk."
     return f"{path}: {said}"

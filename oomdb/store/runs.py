@@ -3,6 +3,7 @@
 import os
 import socket
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from oomdb.store.database import Store
 from oomdb.store.schema import run_clusters, runs
+from oomdb.timespan import TimeRange
 
 SILENCE_OF_THE_DEAD = timedelta(minutes=2)  # a process of ours that is gone, and a heartbeat older than this
 SILENCE_OF_STRANGERS = timedelta(minutes=15)  # another host's process cannot be looked up
@@ -21,6 +23,12 @@ _READ = ("complete", "partial")  # states of a cluster of which something was re
 _BEGIN = insert(runs)
 _STATES = select(run_clusters.c.status).where(run_clusters.c.run_id == bindparam("run"))
 _FINISH = update(runs).where(runs.c.id == bindparam("run"))
+_COMPLETE_SCANS = (
+    select(run_clusters.c.cluster, runs.c.started_at, runs.c.time_range, runs.c.lookback_seconds)
+    .join_from(runs, run_clusters)
+    .where(run_clusters.c.status == "complete", runs.c.origin == "collect")
+    .where(runs.c.scope_hash.in_(bindparam("scopes", expanding=True)))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +53,15 @@ class RunningRun:
     started_at: datetime
     host: str
     pid: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompleteScan:
+    """A cluster that was read in full by a run that began at `at` and looked back over `lookback`."""
+
+    at: datetime
+    time_range: str
+    lookback: timedelta
 
 
 def begin_run(store: Store, start: RunStart, *, now: datetime) -> int:
@@ -113,10 +130,38 @@ def close_abandoned_runs(store: Store, *, now: datetime, is_alive: Callable[[int
     return closed
 
 
+def list_abandoned_runs(store: Store, *, now: datetime, is_alive: Callable[[int], bool]) -> list[int]:
+    """Return the numbers of the runs that `close_abandoned_runs` would close; nothing is written."""
+    with store.reading() as conn:
+        return [run.id for run in _running(conn) if _is_abandoned(run, now=now, is_alive=is_alive)]
+
+
 def list_origins(store: Store) -> set[str]:
     """Return where the store's runs come from: collect, import, ingest, demo."""
     with store.reading() as conn:
         return set(conn.execute(select(runs.c.origin).distinct()).scalars())
+
+
+def list_complete_scans(store: Store, scopes: Sequence[str], within: TimeRange) -> dict[str, list[CompleteScan]]:
+    """Return by cluster the complete scans of collects of these scopes (their hashes) that began within a time.
+
+    A scan that was recorded counts whatever became of its run afterwards.
+    """
+    scans: defaultdict[str, list[CompleteScan]] = defaultdict(list)
+    with store.reading() as conn:
+        begun = _COMPLETE_SCANS.where(runs.c.started_at.between(within.since, within.until))
+        for row in conn.execute(begun, {"scopes": scopes}):
+            lookback = timedelta(seconds=row.lookback_seconds)
+            scans[row.cluster].append(CompleteScan(at=row.started_at, time_range=row.time_range, lookback=lookback))
+    return scans
+
+
+def find_last_complete_scan(store: Store, cluster: str, scopes: Sequence[str], *, before: datetime) -> datetime | None:
+    """Return when the last run before an instant began that read the cluster in full, None where none did."""
+    begun = _COMPLETE_SCANS.where(run_clusters.c.cluster == cluster, runs.c.started_at < before)
+    with store.reading() as conn:
+        row = conn.execute(begun.order_by(runs.c.started_at.desc()).limit(1), {"scopes": scopes}).first()
+    return row.started_at if row else None
 
 
 def process_is_alive(pid: int) -> bool:

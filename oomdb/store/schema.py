@@ -1,6 +1,7 @@
 """The tables, declared once; the migrations create them, and every column says what it holds."""
 
 from sqlalchemy import (
+    REAL,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -16,7 +17,7 @@ from sqlalchemy import (
 
 from oomdb.store.dialect import Instant, instant_shape, one_of
 
-REVISION = "0001"  # the newest migration; a test holds it against the folder
+REVISION = "0002"  # the newest migration; a test holds it against the folder
 APPLICATION_ID = 0x6F6F6D64  # 'oomd' in the header of the SQLite file, so that a foreign file is refused
 
 metadata = MetaData(
@@ -46,6 +47,10 @@ def _run_id() -> Column[int]:
     return Column("run_id", Integer, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, comment="the run")
 
 
+def _run_of_look(name: str, comment: str) -> Column[int]:
+    return Column(name, Integer, ForeignKey("runs.id", ondelete="SET NULL"), nullable=True, comment=comment)
+
+
 runs = Table(
     "runs",
     metadata,
@@ -55,8 +60,8 @@ runs = Table(
     _instant("finished_at", "when it ended; NULL while it runs or where it was killed", nullable=True),
     _text("status", "running, complete (every cluster was read), partial (some were), aborted (none was recorded)"),
     _text("origin", "collect, import, ingest or demo"),
-    _text("time_range", "the time range as typed, for example 1d"),
-    _count("lookback_seconds", "the time range in seconds"),
+    _text("time_range", "the time range as typed, for example 1d, or auto"),
+    _count("lookback_seconds", "the time range in seconds; of auto the longest that a cluster was looked back over"),
     _text("scope", "the selection as written: 'all', or the flags that narrow it"),
     _text("scope_hash", "hash of the scope: runs of different scope are not compared"),
     _text("tool_version", "version of oomdb, or of the legacy format"),
@@ -93,9 +98,30 @@ run_clusters = Table(
     _count("retries", "requests sent again"),
     _count("duration_ms", "time from the first request to the last answer, milliseconds"),
     _text("error", "why it could not be read, '' otherwise"),
+    Column(
+        "clock_skew_seconds", REAL, nullable=True, comment="how far the server's clock was ahead of ours; NULL unknown"
+    ),
     PrimaryKeyConstraint("run_id", "cluster"),
     one_of("status", "complete", "partial", "unreachable", "forbidden", "failed", "skipped", "unknown"),
     comment="Coverage: one row per cluster and run, also for the clusters that could not be read.",
+    sqlite_with_rowid=False,
+)
+
+namespaces = Table(
+    "namespaces",
+    metadata,
+    _text("cluster", "short name of the API server"),
+    _text("namespace", "the namespace"),
+    _run_of_look("last_run_id", "the newest run that knew of it; NULL where that run was deleted"),
+    _instant("last_seen_at", "when that run began"),
+    _run_of_look("read_run_id", "the newest run that read its pods and events to the end; NULL for none, or deleted"),
+    _instant("read_at", "when that run began; NULL where no run did", nullable=True),
+    _text("rule", "the rule by which last_run_id left it out; NULL where it was to be looked at", nullable=True),
+    PrimaryKeyConstraint("cluster", "namespace"),
+    instant_shape("last_seen_at"),
+    CheckConstraint("read_at <= last_seen_at", name="in_order"),
+    comment="Coverage: what is known of the latest looks at each namespace; run_gaps has why one failed. Those that no "
+    "run knew of in the 30 days before their cluster's newest run are dropped when that run is recorded.",
     sqlite_with_rowid=False,
 )
 
@@ -136,8 +162,8 @@ run_gaps = Table(
     _run_id(),
     _text("cluster", "short name of the API server"),
     _text("namespace", "the namespace, '' for the whole cluster"),
-    _text("source", "what could not be read: namespaces, pods, events, artifacts"),
-    _text("status", "why, in a word: forbidden, timeout, …"),
+    _text("source", "what could not be read: namespaces, pods, events, artifacts; time-range: a time too long ago"),
+    _text("status", "why, in a word: forbidden, timeout, not-found, …"),
     _text("message", "why, in the server's words"),
     PrimaryKeyConstraint("run_id", "cluster", "namespace", "source"),
     comment="Coverage: what could not be looked at within a cluster.",

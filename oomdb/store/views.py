@@ -55,7 +55,8 @@ VIEWS: dict[str, tuple[str, str]] = {
                run_clusters.namespaces_scanned, run_clusters.namespaces_skipped, run_clusters.namespaces_failed,
                run_clusters.pods_seen, run_clusters.events_seen, run_clusters.oldest_event_at,
                (SELECT count(*) FROM run_gaps WHERE run_gaps.run_id = run_clusters.run_id
-                  AND run_gaps.cluster = run_clusters.cluster) AS gaps, run_clusters.error
+                  AND run_gaps.cluster = run_clusters.cluster) AS gaps, run_clusters.error,
+               run_clusters.clock_skew_seconds
         FROM runs JOIN run_clusters ON run_clusters.run_id = runs.id
         WHERE runs.status IN ('complete', 'partial')
         """,

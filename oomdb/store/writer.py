@@ -2,24 +2,25 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Table, bindparam, case, delete, exists, insert, select, update
+from sqlalchemy import Connection, Integer, Table, bindparam, case, delete, exists, func, insert, select, update
 
 from oomdb.errors import StoreError
 from oomdb.model import ClusterScan, Finding
 from oomdb.store.database import Store
-from oomdb.store.dialect import Upsert, day_of, greatest, least, upsert
+from oomdb.store.dialect import Upsert, day_of, greatest, least, texts_in, upsert
 from oomdb.store.folding import FoldedFinding, Occurrence, finding_key, pod_key
 from oomdb.store.prepared import Prepared
 from oomdb.store.schema import (
     artifacts,
     daily_counts,
     findings,
+    namespaces,
     occurrences,
     pods,
     run_clusters,
@@ -30,6 +31,8 @@ from oomdb.store.schema import (
 )
 from oomdb.store.stored import fold_with_stored, read_captures
 from oomdb.timespan import format_instant
+
+NAMESPACES_KEPT_FOR = timedelta(days=30)  # those that live for one test come and go by the hundreds a day
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +74,26 @@ def _build_count_days() -> Upsert:
     )
 
 
+def _build_put_namespaces() -> Upsert:
+    """Build the statement that notes the same of many namespaces: a row for each would cost three times as much."""
+    key = {"cluster": bindparam("cluster"), "namespace": texts_in("names").c.value}
+    noted = {it.name: bindparam(it.name, type_=it.type) for it in namespaces.c if it.name not in key}
+    # SQLite would take the ON of the conflict for a join's, were there no WHERE (sqlite.org/lang_upsert.html)
+    rows = select(*key.values(), *noted.values()).where(key["namespace"] != "")
+    statement = upsert(namespaces).from_select([*key, *noted], rows)
+    told, known = statement.excluded, namespaces.c
+    # a run that began before those that are known may be recorded after them
+    newer = told.last_seen_at >= known.last_seen_at
+    read_newer = told.read_at >= func.coalesce(known.read_at, told.read_at)  # NULL, so not true, where not read
+    taken = {name: case((newer, told[name]), else_=known[name]) for name in ("last_run_id", "last_seen_at", "rule")}
+    taken |= {name: case((read_newer, told[name]), else_=known[name]) for name in ("read_run_id", "read_at")}
+    return statement.on_conflict_do_update(index_elements=list(namespaces.primary_key), set_=taken)
+
+
 # built once: building a statement costs more than running it
 _RUN = select(
     runs.c.status,
+    runs.c.started_at,
     exists()
     .where(run_clusters.c.run_id == runs.c.id, run_clusters.c.cluster == bindparam("cluster"))
     .label("recorded"),
@@ -84,6 +104,10 @@ _INSERTS = {
 }
 _PUT_ARTIFACTS = Prepared(_build_put_artifacts(), artifacts.c.keys())
 _PUT_PODS = Prepared(_build_put_pods(), pods.c.keys())
+_PUT_NAMESPACES = _build_put_namespaces()
+_DROP_NAMESPACES = delete(namespaces).where(
+    namespaces.c.cluster == bindparam("of_cluster"), namespaces.c.last_seen_at < bindparam("kept_since")
+)
 _COUNT_DAYS = Prepared(_build_count_days(), daily_counts.c.keys())
 _SEE_AGAIN = Prepared(
     update(occurrences)
@@ -114,6 +138,7 @@ def record_scan(store: Store, run_id: int, scan: ClusterScan, *, seen_at: dateti
         _write_occurrences(conn, run_id, scan.cluster, folded)
         _write_pods(conn, run_id, scan)
         _write_suspects_and_gaps(conn, run_id, scan)
+        _write_namespaces(conn, run_id, scan, run.started_at)
         counts = _write_counts(conn, run_id, scan.cluster, folded)
         # last: the row that says the cluster is done
         _insert_sorted(conn, run_clusters, [_cluster_row(run_id, scan)])
@@ -296,6 +321,34 @@ def _write_suspects_and_gaps(conn: Connection, run_id: int, scan: ClusterScan) -
     _insert_sorted(conn, run_gaps, list(gaps.values()))
 
 
+def _write_namespaces(conn: Connection, run_id: int, scan: ClusterScan, began_at: datetime) -> None:
+    """Note which namespaces the run knew of, and what it did with each; then drop those that are long gone.
+
+    By when the run began: the clock of the cluster, by which a scan is dated, may be another.
+    """
+    # named, and not there
+    missing = {gap.namespace for gap in scan.gaps if (gap.source, gap.status) == ("namespaces", "not-found")}
+    read = set(scan.namespaces_read) - scan.skipped.keys()
+    unread: defaultdict[str | None, set[str]] = defaultdict(set)  # by the rule, None where it failed
+    unread[None] = {gap.namespace for gap in scan.gaps} - {""} - missing - read - scan.skipped.keys()
+    for name, rule in scan.skipped.items():
+        unread[rule].add(name)
+    if not read and not any(unread.values()):
+        return  # of a cluster that could not be read, what was known before stays
+    run = {"cluster": scan.cluster, "last_run_id": run_id, "last_seen_at": began_at}
+    as_read = {"read_run_id": run_id, "read_at": began_at, "rule": None}
+    conn.execute(_PUT_NAMESPACES, {**run, **as_read, "names": _as_json(read)})
+    for why, names in unread.items():
+        as_unread = {"read_run_id": None, "read_at": None, "rule": why}
+        conn.execute(_PUT_NAMESPACES, {**run, **as_unread, "names": _as_json(names)})
+    conn.execute(_DROP_NAMESPACES, {"of_cluster": scan.cluster, "kept_since": began_at - NAMESPACES_KEPT_FOR})
+
+
+def _as_json(names: Iterable[str]) -> str:
+    # no namespace has a NUL, which would end it in SQLite's JSON
+    return json.dumps(sorted(name for name in names if "\0" not in name), ensure_ascii=False)
+
+
 def _write_counts(conn: Connection, run_id: int, cluster: str, folded: Sequence[FoldedFinding]) -> RecordedScan:
     by_type: dict[str, list[FoldedFinding]] = defaultdict(list)
     for item in folded:
@@ -339,6 +392,8 @@ def _cluster_row(run_id: int, scan: ClusterScan) -> dict[str, Any]:
         "retries": scan.retries,
         "duration_ms": scan.duration_ms,
         "error": scan.error,
+        # no finer than a header with whole seconds tells
+        "clock_skew_seconds": None if scan.clock_skew_seconds is None else round(scan.clock_skew_seconds, 1),
     }
 
 

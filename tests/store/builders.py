@@ -1,6 +1,6 @@
 """Sightings, findings and scans, built from what a test is about."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -164,6 +164,8 @@ def scan(
     status: ScanStatus = "complete",
     error: str = "",
     skipped_by_rule: Mapping[str, int] | None = None,
+    namespaces_read: Sequence[str] = (),
+    skipped: Mapping[str, str] | None = None,
     suspects: tuple[Suspect, ...] = (),
     gaps: tuple[Gap, ...] = (),
     artifacts: tuple[Artifact, ...] = (),
@@ -176,6 +178,8 @@ def scan(
         status=status,
         error=error,
         skipped_by_rule=skipped_by_rule or {},
+        namespaces_read=tuple(namespaces_read),
+        skipped=skipped or {},
         findings=findings,
         suspects=suspects,
         gaps=gaps,

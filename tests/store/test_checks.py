@@ -9,6 +9,7 @@ import pytest
 
 from oomdb.store.checks import check_artifacts, check_database, database_info
 from oomdb.store.database import Store, open_for_reading, open_for_writing
+from oomdb.store.schema import REVISION
 from tests.store.builders import HOSTILE, NOW, ago, artifact, change, finding, kill, loop, record, rows, scan
 
 
@@ -17,7 +18,13 @@ def filled(store: Store) -> Store:
     """Return a database of two runs, two clusters, kills, a loop and artifacts."""
     loops = finding(loop(ago(minutes=90), restarts=3), pod="cart-1", pod_uid="uid-2", workload="cart")
     parts = (
-        scan(finding(kill(ago(hours=3))), loops, artifacts=(artifact(captured_at=ago(hours=1)),)),
+        scan(
+            finding(kill(ago(hours=3))),
+            loops,
+            artifacts=(artifact(captured_at=ago(hours=1)),),
+            namespaces_read=["shop"],
+            skipped={"test-1": "name test-*"},
+        ),
         scan(finding(kill(ago(hours=2)), pod_uid="uid-3"), cluster="prod-b"),
     )
     record(store, *parts, at=ago(hours=1))
@@ -87,13 +94,31 @@ def test_a_new_database_is_clean(store: Store) -> None:
             "id=2, finished_at=",
         ),
         (
+            "UPDATE namespaces SET cluster = 'prod-z' WHERE namespace = 'shop'",
+            "Namespaces known to a run that has no row of their cluster in run_clusters",
+            1,
+            "cluster='prod-z', namespace='shop', last_run_id=2",
+        ),
+        (
+            "UPDATE namespaces SET read_run_id = 1 WHERE namespace = 'shop'",
+            "Namespaces that are not dated by the runs that know of them",
+            1,
+            "namespace='shop', last_run_id=2",
+        ),
+        (
+            "UPDATE namespaces SET read_run_id = 2, read_at = last_seen_at WHERE namespace = 'test-1'",
+            "Namespaces that a run read though a rule left them out",
+            1,
+            "namespace='test-1', last_run_id=2, rule='name test-*'",
+        ),
+        (
             "UPDATE findings SET finding_key = 'x' || finding_key WHERE run_id = 1",
             "Findings whose finding_key is not that of their columns",
             3,
             "finding_key='x",
         ),
-        ("UPDATE alembic_version SET version_num = '0000'", "The revision is not 0001", 1, "0000"),
-        ("DELETE FROM alembic_version", "The revision is not 0001", 1, "none"),
+        ("UPDATE alembic_version SET version_num = '0000'", f"The revision is not {REVISION}", 1, "0000"),
+        ("DELETE FROM alembic_version", f"The revision is not {REVISION}", 1, "none"),
         ("DROP VIEW latest_findings", "Views are missing, or another version's", 1, "latest_findings"),
     ],
 )
@@ -128,8 +153,8 @@ def test_a_run_that_is_not_there_is_missed_by_all_that_hangs_on_it(filled: Store
     break_without_foreign_keys(path, "DELETE FROM runs WHERE id = 2")
     with open_for_writing(str(path)) as store:
         (problem,) = check_database(store)
-    # its clusters, findings, counts, artifact, and what it saw last: occurrences and pods
-    assert problem.count == 2 + 3 + 3 + 1 + 3 + 3
+    # its clusters, findings, counts, artifact, and what it saw last: occurrences, pods, namespaces (one read)
+    assert problem.count == 2 + 3 + 3 + 1 + 3 + 3 + 3
 
 
 def test_a_loop_that_was_last_seen_before_it_began_is_found(filled: Store, path: Path) -> None:
@@ -255,7 +280,7 @@ def test_info_tells_what_the_database_is(filled: Store, path: Path) -> None:
         "path": str(path),
         "free pages": 0,
         "page size in bytes": 4096,
-        "revision": "0001",
+        "revision": REVISION,
         "journal mode": "wal",
         "runs": 2,
         "first run": ago(hours=1),

@@ -1,10 +1,13 @@
 """The migrations are the only way to a table, lead to what the models say, and lose nothing."""
 
+import re
 import shutil
 import sqlite3
 import stat
 from contextlib import closing
+from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -14,6 +17,11 @@ from sqlalchemy import create_engine
 
 import oomdb.migrations
 from oomdb.errors import StoreError
+from oomdb.queries.filters import FindingFilter
+from oomdb.queries.instances import list_instances_of_run
+from oomdb.queries.lists import build_coverage_query, stream
+from oomdb.queries.selection import find_latest_run
+from oomdb.reports.files import write_exports
 from oomdb.store.checks import check_database
 from oomdb.store.database import Migrations, Store, open_for_reading, open_for_writing
 from oomdb.store.schema import REVISION, TABLES, metadata
@@ -30,8 +38,9 @@ ALTERS_IN_BATCH = """
 
 
 def declared(sql: str) -> list[str]:
-    """Return a table's columns and constraints, one a line, in any order."""
-    return sorted(line.strip().rstrip(",") for line in sql.splitlines()[1:])
+    """Return a table's columns and constraints in any order; a column that was added stands on the line of another."""
+    lines = (line.strip().rstrip(",") for line in sql.splitlines()[1:])
+    return sorted(part for line in lines for part in re.split(r", (?![^()]*\))", line))  # not within brackets
 
 
 def test_the_models_and_the_migrated_schema_do_not_differ(store: Store) -> None:
@@ -105,6 +114,71 @@ def migrations_with(folder: Path, body: str, *, name: str = "migrations") -> Mig
         f"def upgrade():\n{body}"
     )
     return Migrations(str(folder / name), "9000")
+
+
+KEPT = Path(__file__).parent.parent / "data" / "databases"  # a small one of each revision, made by the oomdb of its day
+
+
+@pytest.fixture(params=sorted(KEPT.glob("*.sqlite")), ids=lambda file: file.stem)
+def kept(request: pytest.FixtureRequest, path: Path) -> Path:
+    """Return a copy of an older database."""
+    shutil.copy(request.param, path)
+    return path
+
+
+def test_a_database_of_each_older_revision_is_kept() -> None:
+    assert sorted(file.stem for file in KEPT.glob("*.sqlite")) == [f"{n:04d}" for n in range(1, int(REVISION))]
+    assert max(file.stat().st_size for file in KEPT.glob("*.sqlite")) < 300_000
+
+
+def test_an_older_database_is_not_read_but_the_command_is_named_that_helps(kept: Path) -> None:
+    before = kept.read_bytes()
+    with pytest.raises(StoreError, match=r"older than this oomdb \(\d+\): run `oomdb db upgrade`"):
+        open_for_reading(str(kept))
+    assert kept.read_bytes() == before
+
+
+def test_an_older_database_is_upgraded_and_keeps_every_value(kept: Path) -> None:
+    before = read_all(kept)
+    assert {table for table, found in before.items() if not found} <= {"namespaces"}
+    with open_for_writing(str(kept)) as store:
+        assert store.revision_found == before["alembic_version"][0]["version_num"]
+        assert check_database(store) == []
+    after = read_all(kept)
+    for table, found in before.items():
+        if table != "alembic_version":
+            assert [{name: row[name] for name in found[0]} for row in after[table]] == found, table
+
+
+def test_reports_of_an_upgraded_database_are_those_of_its_time(kept: Path, tmp_path: Path) -> None:
+    open_for_writing(str(kept)).close()
+    with open_for_reading(str(kept)) as store, store.reading() as conn:
+        run = find_latest_run(conn)
+        assert run is not None
+        assert len(list_instances_of_run(conn, run)) > 0
+        listed = list(stream(store, build_coverage_query(FindingFilter(run=run.id), None)).rows)
+        assert len(listed) == 3
+    with open_for_writing(str(kept)) as store:
+        written = write_exports(store, "latest", output_dir=tmp_path / "exports", zone=UTC)
+    assert sorted(file.name for file in written.written) == [f"oom_results.{it}" for it in ("csv", "json", "table")]
+
+
+def test_an_upgraded_database_takes_runs_and_knows_nothing_of_namespaces_before_them(kept: Path) -> None:
+    with open_for_writing(str(kept)) as store:
+        assert rows(store, "SELECT count(*) FROM namespaces") == [(0,)]
+        assert rows(store, "SELECT DISTINCT clock_skew_seconds FROM run_clusters") == [(None,)]
+        run = record(store, scan(finding(kill(ago(hours=1))), namespaces_read=["shop"]))
+        assert rows(store, "SELECT namespace, read_run_id FROM namespaces") == [("shop", run)]
+        assert check_database(store) == []
+
+
+def read_all(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return every row of every table."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        listed = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
+        names = [row["name"] for row in listed]
+        return {name: [dict(row) for row in connection.execute(f"SELECT * FROM {name}")] for name in names}
 
 
 @pytest.fixture
