@@ -4,7 +4,8 @@ import errno
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,9 @@ from oomdb.model import ArtifactKind
 from oomdb.timespan import to_whole_seconds
 
 ARTIFACTS_FOLDER = "logs_and_description_files"
+# what artifacts leave free on their disk: the database lies there too, and findings come first (a run of a thousand
+# findings writes about 2 MB, its write-ahead log as much again)
+RESERVED_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,8 @@ class ArtifactFolder:
     """The artifact files of one output folder; several threads and processes may write at once.
 
     `file_mode` and `folder_mode` hold for what is made here, whatever the umask; folders that exist keep theirs.
-    `write_bytes` and `link` are the system's, and parameters for tests and for file systems that differ.
+    No file is left that takes the disk's last `reserved_bytes`. `write_bytes`, `link` and `count_free_bytes` (of the
+    file system of a folder) are the system's, and parameters for tests and for file systems that differ.
     """
 
     def __init__(
@@ -41,22 +46,27 @@ class ArtifactFolder:
         *,
         file_mode: int = 0o640,
         folder_mode: int = 0o750,
+        reserved_bytes: int = RESERVED_BYTES,
         write_bytes: Callable[[int, memoryview], int] = os.write,
         link: Callable[[Path, Path], None] = os.link,
+        count_free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
     ) -> None:
         self._output_dir = Path(os.path.abspath(output_dir))  # noqa: PTH100  # symlinks stay: they may be moved
         self._file_mode = file_mode
         self._folder_mode = folder_mode
+        self._reserved_bytes = reserved_bytes
         self._write_bytes = write_bytes
         self._link = link
+        self._count_free_bytes = count_free_bytes
 
     def write(
-        self, cluster: str, namespace: str, pod: str, at: datetime, kind: ArtifactKind, content: bytes
+        self, cluster: str, namespace: str, pod: str, at: datetime, kind: ArtifactKind, pieces: Iterable[bytes]
     ) -> WrittenFile:
-        """Write `logs_and_description_files/<cluster>/<namespace>__<pod>__<YYYYMMDDTHHMMSSZ>__<desc|log>.txt`.
+        """Write the pieces, each as it comes, to one file below the output folder.
 
-        Names are made safe. Where a file of that name exists (a pod of the same name, in the same second), the new
-        one is called `…__desc-2.txt` and so on.
+        It is `logs_and_description_files/<cluster>/<namespace>__<pod>__<YYYYMMDDTHHMMSSZ>__<desc|log>.txt`; names are
+        made safe. Where a file of that name exists (a pod of the same name, in the same second), the new one is called
+        `…__desc-2.txt` and so on.
 
         Raises:
             ArtifactError: with path and reason, when the file cannot be written; then nothing of it remains.
@@ -64,14 +74,22 @@ class ArtifactFolder:
         """
         folder = self._output_dir / ARTIFACTS_FOLDER / safe_name(cluster)
         names = _iter_file_names(namespace, pod, at, kind)
+        size_bytes, digest = 0, hashlib.sha256()
+
+        def count(piece: bytes) -> bytes:
+            nonlocal size_bytes
+            size_bytes += len(piece)
+            digest.update(piece)
+            return piece
+
         try:
             self._refuse_outside(folder)
             self._make_folder(folder)
-            final = self._write_aside_and_rename(folder, names, content)
+            final = self._write_aside_and_rename(folder, names, map(count, pieces))
         except OSError as err:
             _raise_unwritable(folder, err)
         relative = final.relative_to(self._output_dir).as_posix()
-        return WrittenFile(relative, len(content), hashlib.sha256(content).hexdigest())
+        return WrittenFile(relative, size_bytes, digest.hexdigest())
 
     def read(self, relative: str) -> bytes:
         """Return the content of a file, named relative to the output folder.
@@ -115,24 +133,36 @@ class ArtifactFolder:
         if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._output_dir)):
             raise ArtifactError(f"'{path}' leads out of the output folder '{self._output_dir}': remove that symlink.")
 
-    def _write_aside_and_rename(self, folder: Path, names: Iterator[str], content: bytes) -> Path:
+    def _write_aside_and_rename(self, folder: Path, names: Iterator[str], pieces: Iterable[bytes]) -> Path:
         aside = folder / f".{secrets.token_hex(8)}.tmp"
         try:
-            self._write_file(aside, content)
+            self._write_file(aside, pieces)
+            self._refuse_last_space(folder)  # asked afterwards: of several writers, each counts what all have taken
             return next(final for final in (folder / name for name in names) if self._take_name(aside, final))
         finally:
             with suppress(OSError):
                 aside.unlink()
 
-    def _write_file(self, path: Path, content: bytes) -> None:
+    def _refuse_last_space(self, folder: Path) -> None:
+        if self._count_free_bytes(folder) < self._reserved_bytes:
+            raise OSError(
+                errno.ENOSPC, f"less than {self._reserved_bytes // 2**20} MiB are free, kept for the database"
+            )
+
+    def _write_file(self, path: Path, pieces: Iterable[bytes]) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, self._file_mode)
         try:
             os.fchmod(descriptor, self._file_mode)
-            rest = memoryview(content)
-            while rest:
-                rest = rest[self._write_bytes(descriptor, rest) :]
+            for piece in pieces:
+                self._write_whole(descriptor, piece)
+                del piece  # a whole log perhaps: let go of it before the next one comes
         finally:
             os.close(descriptor)
+
+    def _write_whole(self, descriptor: int, piece: bytes) -> None:
+        rest = memoryview(piece)
+        while rest:
+            rest = rest[self._write_bytes(descriptor, rest) :]
 
     def _take_name(self, aside: Path, final: Path) -> bool:
         """Give the file its final name; False when that is taken. A rename would overwrite, a link does not."""

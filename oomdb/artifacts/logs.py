@@ -1,6 +1,6 @@
 """Which logs of a pod are wanted, and the one file that they become."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -44,21 +44,20 @@ def plan_log_requests(pod: Mapping[str, Any], failed_containers: Iterable[str]) 
     return requests
 
 
-def render_log(parts: Sequence[LogPart]) -> bytes:
-    """Return the content of a log file.
+def render_log(parts: Iterable[LogPart]) -> Iterator[bytes]:
+    """Iterate over the content of a log file, made of logs in the order in which `plan_log_requests` asks for them.
 
-    The container of the first part stands under the two documented headings, both always there and first in the file;
-    each further container under headings that name it. Logs are taken over byte for byte; what is missing, could not
-    be read or was cut is said in a line in parentheses.
+    Each log is taken when those before it are let go of, so that one at a time lies in memory. The first container's
+    stand under the two documented headings, both always there and first in the file; each further container's under
+    headings that name it. Logs are taken over byte for byte; what is missing, could not be read or was cut is said in
+    a line in parentheses.
     """
-    by_container: dict[str, dict[bool, LogPart]] = {}
-    for part in parts:
-        by_container.setdefault(part.container, {})[part.previous] = part
-    first, *others = by_container or [""]
-    sections = list(_render_first(first, by_container.get(first, {})))
-    for container in others:
-        sections.extend(_render_other(container, by_container[container]))
-    return b"\n".join(sections)
+    separator = b""
+    for heading, part in _iter_sections(parts):
+        yield separator
+        yield from _render_part(heading, part)
+        separator = b"\n"
+        del part
 
 
 def _find_starts(pod: Mapping[str, Any]) -> dict[str, tuple[bool, bool]]:
@@ -90,34 +89,47 @@ def _has_run(status: Mapping[str, Any]) -> bool:
     )
 
 
-def _render_first(container: str, parts: Mapping[bool, LogPart]) -> Iterator[bytes]:
+def _iter_sections(parts: Iterable[LogPart]) -> Iterator[tuple[str, LogPart]]:
+    """Yield each log with its heading, and where one of the first container's two logs is missing an empty one."""
+    first: str | None = None
+    missing = [True, False]  # which logs of the first container are still to come
+    for part in parts:
+        first = part.container if first is None else first
+        if part.container == first:
+            absent, missing = missing[: missing.index(part.previous)], missing[missing.index(part.previous) + 1 :]
+        else:
+            absent, missing = missing, []
+        yield from ((_heading_of_first(first, previous), LogPart(first, previous, b"")) for previous in absent)
+        yield (_heading_of_first if part.container == first else _heading_of_other)(part.container, part.previous), part
+        del part
+    name = first or ""
+    yield from ((_heading_of_first(name, previous), LogPart(name, previous, b"")) for previous in missing)
+
+
+def _heading_of_first(container: str, previous: bool) -> str:
     named = f"\n(container: {one_line(container)})" if container else ""
-    for previous, heading in ((True, PREVIOUS_HEADING), (False, CURRENT_HEADING)):
-        yield _render_part(f"{heading}{named}", parts.get(previous, LogPart(container, previous, b"")))
+    return f"{PREVIOUS_HEADING if previous else CURRENT_HEADING}{named}"
 
 
-def _render_other(container: str, parts: Mapping[bool, LogPart]) -> Iterator[bytes]:
+def _heading_of_other(container: str, previous: bool) -> str:
     name = one_line(container)
-    for previous, heading in (
-        (True, f"=== Previous logs of container {name} (oc logs <pod> -c {name} --previous) ==="),
-        (False, f"=== Current logs of container {name} (oc logs <pod> -c {name}) ==="),
-    ):
-        if previous in parts:
-            yield _render_part(heading, parts[previous])
+    if previous:
+        return f"=== Previous logs of container {name} (oc logs <pod> -c {name} --previous) ==="
+    return f"=== Current logs of container {name} (oc logs <pod> -c {name}) ==="
 
 
-def _render_part(heading: str, part: LogPart) -> bytes:
-    notes = []
-    if part.error:
-        notes.append(f"(could not be read: {one_line(part.error.strip())})")
-    elif not part.content:
-        notes.append("(no previous logs)" if part.previous else "(no current logs)")
+def _render_part(heading: str, part: LogPart) -> Iterator[bytes]:
     size = f"{len(part.content):,} bytes"
     how = "--log-limit-bytes and --log-tail-lines set how much is taken"
+    yield f"{heading}\n".encode()
+    if part.cut == "beginning":
+        yield f"(the beginning is left out; the last {size} follow: {how})\n".encode()
+    yield part.content
+    if part.content and not part.content.endswith(b"\n"):
+        yield b"\n"
+    if part.error:
+        yield f"(could not be read: {one_line(part.error.strip())})\n".encode()
+    elif not part.content:
+        yield b"(no previous logs)\n" if part.previous else b"(no current logs)\n"
     if part.cut == "end":
-        notes.append(f"(cut here after {size}: {how})")
-    begin = f"(the beginning is left out; the last {size} follow: {how})\n" if part.cut == "beginning" else ""
-    content = part.content
-    if content and not content.endswith(b"\n"):
-        content += b"\n"
-    return b"".join([f"{heading}\n{begin}".encode(), content, *(f"{note}\n".encode() for note in notes)])
+        yield f"(cut here after {size}: {how})\n".encode()

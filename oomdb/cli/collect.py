@@ -1,23 +1,24 @@
 """`oomdb collect`: scan the clusters, write one run, show what was found."""
 
-import os
 import shlex
 import sys
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from oomdb.artifacts.local import ArtifactFolder
-from oomdb.cli.collect_output import render_coverage, render_findings
+from oomdb.cli.clusters import select_targets, split_names
+from oomdb.cli.collect_output import Tally, render_coverage, render_findings
+from oomdb.cli.ending import end_with, stopping_on_sigterm
 from oomdb.cli.export_output import show_export_result
 from oomdb.cli.options import command, option, pass_app
 from oomdb.cli.output import note, write
 from oomdb.cli.progress import CollectProgress
 from oomdb.collect.capture import CaptureRequest
+from oomdb.collect.lookback import AUTO, LONGEST, plan_lookbacks
 from oomdb.collect.namespaces import NamespaceRules, parse_ephemeral_rules, parse_name_filters
 from oomdb.collect.run import CollectRequest, CollectResult, collect, list_namespaces
 from oomdb.collect.scan import ScanRequest
@@ -25,8 +26,8 @@ from oomdb.collect.scope import Scope
 from oomdb.detectors.registry import load_detectors
 from oomdb.errors import OomdbError, UsageError
 from oomdb.kube.auth import context_warnings
-from oomdb.kube.clusters import ClusterTarget, plan_clusters, select_clusters
-from oomdb.kube.kubeconfig import load_kubeconfig
+from oomdb.kube.clusters import ClusterTarget
+from oomdb.kube.kubeconfig import Context
 from oomdb.queries.instances import list_instances_of_run
 from oomdb.queries.selection import find_run
 from oomdb.reports.files import write_exports
@@ -53,6 +54,7 @@ EXIT_INCOMPLETE = 3
             "Two clusters by a part of their names, the last three days",
             "oomdb collect --contexts rh02,rh03 --time-range 3d",
         ),
+        ("From cron: what happened since the last time, also after an outage", "oomdb collect --time-range auto -q"),
         (
             "From cron: also write the exports, fail where something could not be read",
             "oomdb collect --report --strict -q",
@@ -67,7 +69,12 @@ EXIT_INCOMPLETE = 3
     type=click.Path(path_type=str),
     help="Path; else KUBECONFIG, else ~/.kube/config.",
 )
-@option("--time-range", default="1d", metavar="SPAN", help="How far back to look: 6h, 1d, 7d, 1M.")
+@option(
+    "--time-range",
+    default="1d",
+    metavar="SPAN|auto",
+    help="How far back to look: 6h, 1d, 7d, 1M; auto: since each cluster's last complete scan, at most 7d.",
+)
 @option("--batch", type=click.IntRange(1, 64), default=2, help="Clusters at a time.")
 @option("--ns-batch-size", type=click.IntRange(1), default=10, help="Namespaces at a time, where read one by one.")
 @option("--ns-workers", type=click.IntRange(1, 64), default=5, help="Threads that read namespaces, and artifacts.")
@@ -117,18 +124,22 @@ def collect_command(
     that "could not look" never reads as "nothing found". Descriptions and logs of new kills are saved under the output
     folder. Exit code: 0, also with findings; 1 if no cluster could be read; 3 with --strict if something is missing.
     """
+    tally = Tally(clusters=0)
+    if not list_namespaces:
+        end_with(tally.line)
     scope = Scope(
         current=current,
-        contexts=() if contexts is None else _split("--contexts", [contexts]),
-        names=_split("--namespace", names),
+        contexts=() if contexts is None else split_names("--contexts", [contexts]),
+        names=split_names("--namespace", names),
         include=include_ns,
         exclude=exclude_ns,
         include_ephemeral=include_ephemeral,
     )
+    span = _parse_time_range(time_range)
     targets = _select_targets(app, scope, kubeconfig)
     request = CollectRequest(
         scan=ScanRequest(
-            lookback=parse_span(time_range),
+            lookback=LONGEST if span is None else span,
             detectors=load_detectors(),
             names=tuple(scope.names),
             rules=_build_rules(app, scope),
@@ -149,8 +160,17 @@ def collect_command(
     )
     if list_namespaces:
         return _print_namespaces(app, targets, request)
-    with open_for_writing(app.database, file_mode=app.settings.database_file_mode) as store:
-        return _run(app, store, targets, request, scope, time_range.strip(), wants_report, strict, allow_overlap)
+    tally.clusters = len(targets)
+    with (
+        stopping_on_sigterm(),
+        open_for_writing(app.database, file_mode=app.settings.database_file_mode) as store,
+    ):
+        for warning in store.warnings:
+            note(f"warning: {warning}", app)
+        if span is None:
+            request = _look_back_automatically(store, targets, request, scope)
+        start = _describe_start(request, scope, AUTO if span is None else time_range.strip())
+        return _run(app, store, targets, request, start, tally, wants_report, strict, allow_overlap)
 
 
 def _run(
@@ -158,16 +178,13 @@ def _run(
     store: Store,
     targets: Sequence[ClusterTarget],
     request: CollectRequest,
-    scope: Scope,
-    time_range: str,
+    start: RunStart,
+    tally: Tally,
     wants_report: bool,
     strict: bool,
     allow_overlap: bool,
 ) -> int:
-    began = time.monotonic()
-    for warning in store.warnings:
-        note(f"warning: {warning}", app)
-    begun = _begin(app, store, request, scope, time_range, allow_overlap)
+    begun = _begin(app, store, start, allow_overlap)
     if isinstance(begun, RunningRun):
         since = format_for_people(begun.started_at, app.zone)
         note(
@@ -176,8 +193,10 @@ def _run(
             app,
         )
         return 0
-    with CollectProgress(app) as progress:
+    tally.run_id = begun
+    with CollectProgress(app, tally) as progress:
         result = collect(store, begun, targets, request, listener=progress, clock=_now)
+    _note_replaced_contexts(app, targets, result)
     if app.verbosity != "quiet":
         write(render_coverage(result.scans, app))
         write(render_findings(result.scans, app))
@@ -195,7 +214,6 @@ def _run(
             show_export_result(written, app)
     elif wants_report:
         note("no cluster could be read: the exports were left as they are", app)
-    _log_line(result, seconds=time.monotonic() - began, code=code)
     return code
 
 
@@ -206,14 +224,27 @@ def _show_summary(app: "App", store: Store, result: CollectResult) -> None:
         write(render_run_summary(instances, zone=app.zone))
 
 
-def _begin(
-    app: "App", store: Store, request: CollectRequest, scope: Scope, time_range: str, allow_overlap: bool
-) -> int | RunningRun:
-    now = _now()
+def _begin(app: "App", store: Store, start: RunStart, allow_overlap: bool) -> int | RunningRun:
+    now = start.started_at
     for run_id in close_abandoned_runs(store, now=now, is_alive=process_is_alive):
         note(f"run {run_id} was cut short: its process is gone; closed", app)
-    start = RunStart(
-        started_at=now,
+    if allow_overlap:
+        return begin_run(store, start, now=now)
+    return begin_run_alone(store, start, now=now, is_alive=process_is_alive)
+
+
+def _look_back_automatically(
+    store: Store, targets: Sequence[ClusterTarget], request: CollectRequest, scope: Scope
+) -> CollectRequest:
+    names = [target.name for target in targets]
+    lookbacks = plan_lookbacks(store, names, covered_by=scope.covered_by, now=_now())
+    longest = max((lookback.span for lookback in lookbacks.values()), default=LONGEST)
+    return replace(request, lookbacks=lookbacks, scan=replace(request.scan, lookback=longest))
+
+
+def _describe_start(request: CollectRequest, scope: Scope, time_range: str) -> RunStart:
+    return RunStart(
+        started_at=_now(),
         origin="collect",
         time_range=time_range,
         lookback=request.scan.lookback,
@@ -222,25 +253,42 @@ def _begin(
         tool_version=__version__,
         arguments=shlex.join(mask_password(argument) for argument in ["oomdb", *sys.argv[1:]]),
     )
-    if allow_overlap:
-        return begin_run(store, start, now=now)
-    return begin_run_alone(store, start, now=now, is_alive=process_is_alive)
+
+
+def _parse_time_range(text: str) -> timedelta | None:
+    """Return the span, None for `auto`."""
+    if text.strip() == AUTO:
+        return None
+    try:
+        return parse_span(text)
+    except UsageError as err:
+        raise UsageError(f"--time-range: {err} Or say `{AUTO}`: since each cluster's last complete scan.") from err
 
 
 def _select_targets(app: "App", scope: Scope, kubeconfig: str | None) -> tuple[ClusterTarget, ...]:
-    config = load_kubeconfig(path=kubeconfig, environ=os.environ, home=Path.home())
-    planned = plan_clusters(config, names=app.settings.clusters)
-    selection = select_clusters(planned, current=scope.current, contexts=scope.contexts, kubeconfig=config)
-    for wanted, matched in selection.matched:
-        note(f"Matched '{wanted}' -> '{matched}'", app)
-    for target in selection.targets:
-        for context in target.contexts[:1]:
-            for warning in context_warnings(context):
-                note(f"warning: {warning}", app)
+    targets = select_targets(app, current=scope.current, contexts=scope.contexts, kubeconfig=kubeconfig)
+    for target in targets:
+        _warn_of(app, target.contexts[0])
         if len(target.contexts) > 1:
             others = ", ".join(context.name for context in target.contexts[1:])
             note(f"{target.name}: '{target.contexts[0].name}' is used; the same server: {others}", app)
-    return selection.targets
+    return targets
+
+
+def _note_replaced_contexts(app: "App", targets: Sequence[ClusterTarget], result: CollectResult) -> None:
+    """Say which clusters were read by another context than the one that was announced, and what is risky about it."""
+    used = {scan.cluster: scan.context for scan in result.scans}
+    for target in targets:
+        first, *others = target.contexts
+        for context in others:
+            if context.name == used.get(target.name):
+                note(f"{target.name}: '{context.name}' was used: the server refused '{first.name}'", app)
+                _warn_of(app, context)
+
+
+def _warn_of(app: "App", context: Context) -> None:
+    for warning in context_warnings(context):
+        note(f"warning: {warning}", app)
 
 
 def _build_rules(app: "App", scope: Scope) -> NamespaceRules:
@@ -269,25 +317,10 @@ def _print_namespaces(app: "App", targets: Sequence[ClusterTarget], request: Col
     return code
 
 
-def _split(option: str, texts: Sequence[str]) -> tuple[str, ...]:
-    parts = tuple(part for text in texts for part in (piece.strip() for piece in text.split(",")) if part)
-    if texts and not parts:
-        raise UsageError(f"{option} names nothing; leave it out to take everything.")  # an unset variable, perhaps
-    return parts
-
-
 def _exit_code(result: CollectResult, *, strict: bool) -> int:
     if not result.clusters_read:
         return EXIT_NOTHING_READ
     return EXIT_INCOMPLETE if strict and result.status != "complete" else 0
-
-
-def _log_line(result: CollectResult, *, seconds: float, code: int) -> None:
-    findings = sum(len(scan.findings) for scan in result.scans)
-    sys.stderr.write(
-        f"run={result.run_id} clusters={result.clusters_read}/{len(result.scans)} findings={findings} "
-        f"new_occurrences={result.new_occurrences} seconds={seconds:.0f} exit={code}\n"
-    )
 
 
 def _now() -> datetime:

@@ -1,13 +1,15 @@
 """What a collect shows when it is done: how much was looked at, and what was found."""
 
 import sys
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from oomdb.cli.output import paint_for
 from oomdb.collect.run import READ
-from oomdb.model import ClusterScan, Finding
+from oomdb.model import ClusterScan, Finding, Gap
 from oomdb.timespan import format_for_people
 
 if TYPE_CHECKING:
@@ -15,6 +17,32 @@ if TYPE_CHECKING:
 
 _HEADERS = ("Cluster", "Status", "Namespaces", "Skipped", "Failed", "Pods", "Events", "Events since", "Findings")
 _UNKNOWN = "–"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a collect has recorded so far, for the line by which logs tell how it ended."""
+
+    clusters: int
+    run_id: int | None = None  # None until it has begun
+    clusters_read: int = 0
+    findings: int = 0
+    new_occurrences: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    def add(self, scan: ClusterScan, new_occurrences: int) -> None:
+        """Count a cluster's part."""
+        self.clusters_read += scan.status in READ
+        self.findings += len(scan.findings)
+        self.new_occurrences += new_occurrences
+
+    def line(self, code: int) -> str:
+        """Return the line: `run=42 clusters=18/20 findings=31 new_occurrences=7 seconds=12 exit=0`."""
+        return (
+            f"run={'none' if self.run_id is None else self.run_id} clusters={self.clusters_read}/{self.clusters} "
+            f"findings={self.findings} new_occurrences={self.new_occurrences} "
+            f"seconds={time.monotonic() - self.began:.0f} exit={code}"
+        )
 
 
 def render_coverage(scans: Sequence[ClusterScan], app: "App") -> str:
@@ -80,18 +108,20 @@ def _line(cells: Iterable[str], widths: Iterable[int]) -> str:
 def _missing(scan: ClusterScan) -> list[str]:
     if scan.status not in READ:
         return [scan.error]
-    grouped: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    grouped: defaultdict[tuple[str, str], list[Gap]] = defaultdict(list)
     for gap in scan.gaps:
-        grouped[gap.source, gap.status].append(gap.namespace)
-    told = []
-    for (source, status), namespaces in grouped.items():
-        message = next(gap.message for gap in scan.gaps if (gap.source, gap.status) == (source, status))
-        named = sorted(it for it in namespaces if it)
-        where = (
-            f" in {len(named)} namespaces ({', '.join(named[:3])}{', …' if len(named) > 3 else ''})" if named else ""
-        )
-        told.append(f"{source} not read{where}: {message}")
-    return told
+        grouped[gap.source, gap.status].append(gap)
+    return [told for gaps in grouped.values() for told in _tell_gaps(gaps)]
+
+
+def _tell_gaps(gaps: Sequence[Gap]) -> list[str]:
+    """Return what to say of gaps of one source and status: mostly the first message, which fits all."""
+    first = gaps[0]
+    if first.source == "time-range" or first.status == "not-found":
+        return [gap.message for gap in gaps]  # each of its own
+    named = sorted(gap.namespace for gap in gaps if gap.namespace)
+    where = f" in {len(named)} namespaces ({', '.join(named[:3])}{', …' if len(named) > 3 else ''})" if named else ""
+    return [f"{first.source} not {'saved' if first.source == 'artifacts' else 'read'}{where}: {first.message}"]
 
 
 def _finding_lines(findings: Iterable[Finding], app: "App") -> list[str]:

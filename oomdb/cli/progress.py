@@ -3,11 +3,13 @@
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from oomdb.cli.collect_output import Tally
 from oomdb.cli.output import note, paint_for, write
-from oomdb.collect.run import READ, Connection, Listener
+from oomdb.collect.run import CLOCKS_AGREE_SECONDS, READ, Connection, Listener
 from oomdb.model import ClusterScan
 
 if TYPE_CHECKING:
@@ -17,10 +19,15 @@ if TYPE_CHECKING:
 
 
 class CollectProgress(Listener):
-    """Prints the connectivity report to stdout, then what goes on to stderr."""
+    """Prints the connectivity report to stdout, then what goes on to stderr, and counts into a tally.
 
-    def __init__(self, app: "App") -> None:
+    Once it is left it says nothing: workers that a stopped run leaves behind speak no more.
+    """
+
+    def __init__(self, app: "App", tally: Tally) -> None:
         self._app = app
+        self._tally = tally
+        self._is_over = False
         self._lock = threading.Lock()
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
@@ -29,14 +36,19 @@ class CollectProgress(Listener):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
-        if self._bars is not None:
-            self._bars.stop()
+        with self._lock:
+            self._is_over = True
+            if self._bars is not None:
+                self._bars.stop()
 
     def connected(self, connections: Sequence[Connection]) -> None:
         """Print ✓ or ✗ for each cluster, and begin the bars."""
         if self._app.verbosity != "quiet":
             write(_render_connectivity(connections, self._app))
             sys.stdout.flush()
+        for connection in connections:
+            if abs(connection.clock_skew_seconds or 0) > CLOCKS_AGREE_SECONDS:
+                note(f"warning: {_tell_skew(connection)}", self._app)
         reachable = [connection.target.name for connection in connections if connection.error is None]
         if reachable and self._app.verbosity != "quiet" and sys.stderr is not None and sys.stderr.isatty():
             self._bars = _build_bars(self._app)
@@ -48,7 +60,7 @@ class CollectProgress(Listener):
         with self._lock:
             if self._bars is not None:
                 self._bars.start_task(self._tasks[cluster])
-            else:
+            elif not self._is_over:
                 note(f"{cluster}: scanning", self._app)
 
     def pods_read(self, cluster: str, count: int) -> None:
@@ -61,11 +73,12 @@ class CollectProgress(Listener):
         """With -v, say which namespaces are skipped, and why."""
         if self._app.verbosity == "verbose":
             with self._lock:
-                for namespace, rule in sorted(rules.items()):
+                for namespace, rule in sorted(rules.items()) if not self._is_over else ():
                     self._say(f"{cluster}: namespace {namespace} skipped: {rule}")
 
     def scanned(self, scan: ClusterScan, new_occurrences: int) -> None:
-        """Finish the cluster's bar, or say in a line what came out."""
+        """Count it, and finish the cluster's bar, or say in a line what came out."""
+        self._tally.add(scan, new_occurrences)
         told = f"{len(scan.findings)} findings, {new_occurrences} new" if scan.status in READ else scan.error
         with self._lock:
             task = self._tasks.get(scan.cluster)
@@ -92,6 +105,16 @@ def _render_connectivity(connections: Sequence[Connection], app: "App") -> str:
         else:
             lines.append(f"  {paint.finding('✗')} {paint.cluster(name)}  {paint.finding(str(connection.error))}\n")
     return "".join(lines) + "\n"
+
+
+def _tell_skew(connection: Connection) -> str:
+    skew_seconds = connection.clock_skew_seconds or 0
+    apart = timedelta(seconds=round(abs(skew_seconds)))
+    side = "ahead of" if skew_seconds > 0 else "behind"
+    return (
+        f"{connection.target.name}: the server's clock is {apart} (h:mm:ss) {side} this machine's; the times of its "
+        "kills are by its own. Let both clocks be set by NTP."
+    )
 
 
 def _build_bars(app: "App") -> "Progress":

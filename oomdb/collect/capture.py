@@ -1,12 +1,13 @@
 """Capturing artifacts: one description and one log for each pod that has something new to show."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from oomdb.artifacts.describe import describe_pod
-from oomdb.artifacts.local import ArtifactFolder
+from oomdb.artifacts.local import ArtifactFolder, WrittenFile
 from oomdb.artifacts.logs import LogPart, plan_log_requests, render_log
 from oomdb.collect.findings import PodRef
 from oomdb.collect.threads import run_in_threads
@@ -15,6 +16,7 @@ from oomdb.kube.client import ClusterClient
 from oomdb.model import Artifact, ArtifactKind, ArtifactStatus, Finding, Gap
 
 TIMEOUTS_OF_A_DEAD_SERVER = 5  # in one scan; the kubelet of one dead node may cost some
+LOGS_AT_A_TIME = 2  # of one cluster: each may be --log-limit-bytes long, and lies in memory until it is written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,7 @@ class _Capture:
     request: CaptureRequest
     clock: Callable[[], datetime]
     timeouts: list[ClusterTimeout] = field(default_factory=list)
+    turns: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(LOGS_AT_A_TIME))
 
     def pod(self, task: tuple[PodRef, Sequence[str]]) -> tuple[Artifact, ...]:
         """Capture one pod; the pair of artifacts says `gone` or `error` where there was nothing to save."""
@@ -78,12 +81,12 @@ class _Capture:
         try:
             manifest = self.client.get_pod(ref.namespace, ref.name)
         except ClusterNotFound:
-            return self._pair(ref, at, "gone", "the pod was deleted before it could be read")
+            return _pair(ref, at, "gone", "the pod was deleted before it could be read")
         except ClusterError as err:
             self._stop_if_dead(err)
-            return self._pair(ref, at, "error", str(err))
+            return _pair(ref, at, "error", str(err))
         if ref.uid and _uid_of(manifest) != ref.uid:
-            return self._pair(ref, at, "gone", "the pod was deleted; another one bears its name now")
+            return _pair(ref, at, "gone", "the pod was deleted; another one bears its name now")
         return self._description(ref, manifest, at), self._log(ref, manifest, containers, at)
 
     def _description(self, ref: PodRef, manifest: Mapping[str, Any], at: datetime) -> Artifact:
@@ -95,13 +98,26 @@ class _Capture:
             self._stop_if_dead(err)
             note = f"without events: {err}"
         text = describe_pod(manifest, events, now=at)
-        return self._save(ref, at, "description", "ok", text.encode(), note)
+        written = self._write(ref, at, "description", [text.encode()])
+        return _artifact(ref, at, "description", "ok", note, written)
 
     def _log(self, ref: PodRef, manifest: Mapping[str, Any], failed: Sequence[str], at: datetime) -> Artifact:
-        parts = [self._log_part(ref, *wanted) for wanted in plan_log_requests(manifest, failed)]
-        errors = [part.error for part in parts if part.error]
-        status: ArtifactStatus = "ok" if any(part.content for part in parts) else "error" if errors else "empty"
-        return self._save(ref, at, "log", status, render_log(parts), errors[0] if status == "error" else "")
+        errors: list[str] = []
+        some_content = False
+
+        def read() -> Iterator[LogPart]:
+            nonlocal some_content
+            for container, previous in plan_log_requests(manifest, failed):
+                part = self._log_part(ref, container, previous)
+                errors.extend([part.error] if part.error else [])
+                some_content = some_content or bool(part.content)
+                yield part
+                del part
+
+        with self.turns:
+            written = self._write(ref, at, "log", render_log(read()))
+        status: ArtifactStatus = "ok" if some_content else "error" if errors else "empty"
+        return _artifact(ref, at, "log", status, errors[0] if status == "error" else "", written)
 
     def _log_part(self, ref: PodRef, container: str, previous: bool) -> LogPart:
         limit, tail_lines = self.request.log_limit_bytes, self.request.log_tail_lines
@@ -139,37 +155,37 @@ class _Capture:
         if isinstance(err, ClusterUnreachable):
             raise err
 
-    def _save(
-        self, ref: PodRef, at: datetime, kind: ArtifactKind, status: ArtifactStatus, content: bytes, message: str
-    ) -> Artifact:
-        written = self.request.folder.write(self.cluster, ref.namespace, ref.name, at, kind, content)
-        return Artifact(
-            namespace=ref.namespace,
-            pod=ref.name,
-            pod_uid=ref.uid,
-            kind=kind,
-            status=status,
-            path=written.path,
-            size_bytes=written.size_bytes,
-            sha256=written.sha256,
-            message=message,
-            captured_at=at,
-        )
+    def _write(self, ref: PodRef, at: datetime, kind: ArtifactKind, pieces: Iterable[bytes]) -> WrittenFile:
+        return self.request.folder.write(self.cluster, ref.namespace, ref.name, at, kind, pieces)
 
-    def _pair(self, ref: PodRef, at: datetime, status: ArtifactStatus, message: str) -> tuple[Artifact, ...]:
-        kinds: tuple[ArtifactKind, ...] = ("description", "log")
-        return tuple(
-            Artifact(
-                namespace=ref.namespace,
-                pod=ref.name,
-                pod_uid=ref.uid,
-                kind=kind,
-                status=status,
-                message=message,
-                captured_at=at,
-            )
-            for kind in kinds
-        )
+
+def _pair(ref: PodRef, at: datetime, status: ArtifactStatus, message: str) -> tuple[Artifact, ...]:
+    return _artifact(ref, at, "description", status, message), _artifact(ref, at, "log", status, message)
+
+
+_NOTHING_WRITTEN = WrittenFile(path="", size_bytes=0, sha256="")
+
+
+def _artifact(
+    ref: PodRef,
+    at: datetime,
+    kind: ArtifactKind,
+    status: ArtifactStatus,
+    message: str,
+    written: WrittenFile = _NOTHING_WRITTEN,
+) -> Artifact:
+    return Artifact(
+        namespace=ref.namespace,
+        pod=ref.name,
+        pod_uid=ref.uid,
+        kind=kind,
+        status=status,
+        path=written.path,
+        size_bytes=written.size_bytes,
+        sha256=written.sha256,
+        message=message,
+        captured_at=at,
+    )
 
 
 def _uid_of(manifest: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -26,6 +26,7 @@ from oomdb.model import Event, Finding, Gap, Pod, ScanStatus, Suspect
 
 ListSource = Literal["events", "pods"]
 TIMEOUTS_OF_A_DEAD_SERVER = 3  # namespaces in a row
+NEAR = 0.75  # how alike names must be: those of tenants end alike, and are no slip of the finger
 EVERYWHERE = ""  # the namespace of a gap that is the whole cluster
 
 
@@ -61,6 +62,7 @@ class ScanResult:
     namespaces_skipped: int | None
     namespaces_failed: int
     skipped: Mapping[str, str]  # namespace → rule that left it out
+    namespaces_read: tuple[str, ...]  # in which both lists were read to their end
     pods_seen: int | None
     events_seen: int | None
     oldest_event_at: datetime | None
@@ -171,6 +173,8 @@ class _Scan:
                 self._fail(EVERYWHERE, source, err)
                 break
         self._look_at_unlisted()
+        if self._request.names:
+            self._look_for_the_empty(chosen)
         whole: set[tuple[ListSource, str]] = {("events", EVERYWHERE), ("pods", EVERYWHERE)}
         if chosen.gap and not whole <= self._read:
             # where both lists of the whole cluster were read, nobody needed the list of namespaces
@@ -198,10 +202,21 @@ class _Scan:
             namespaces_skipped=len(self._skipped) if chosen and (chosen.known or self._skipped) else None,
             namespaces_failed=len(failed),
             skipped=self._skipped,
+            namespaces_read=self._list_read(chosen, failed),
             pods_seen=len(self._pods_seen) if "pods" in listed or self._pods_seen else None,
             events_seen=len(self._events_seen) if "events" in listed or self._events_seen else None,
             oldest_event_at=self._oldest_event_at,
         )
+
+    def _list_read(self, chosen: ChosenNamespaces | None, failed: set[str]) -> tuple[str, ...]:
+        """Return the namespaces of which events and pods were read to the end, with those that no list had named."""
+        wanted = self._judged if chosen and chosen.known else self._namespaces_seen | {name for _, name in self._read}
+
+        def is_read(source: ListSource, name: str) -> bool:
+            return (source, EVERYWHERE) in self._read or (source, name) in self._read
+
+        there = wanted - failed - {EVERYWHERE}
+        return tuple(sorted(name for name in there if is_read("events", name) and is_read("pods", name)))
 
     def _count_scanned(self, chosen: ChosenNamespaces | None, failed: set[str]) -> int:
         if chosen and chosen.known:
@@ -316,7 +331,32 @@ class _Scan:
             listed = ("pods", EVERYWHERE) in self._read or ("pods", ref.namespace) in self._read
             self._builder.add_unlisted(ref, tuple(events.values()), gone=True if listed else None)
 
-    def _fail(self, namespace: str, source: ListSource, err: ClusterError) -> None:
+    def _look_for_the_empty(self, chosen: ChosenNamespaces) -> None:
+        """Ask for the named namespaces that showed nothing: the lists of one that does not exist are empty too."""
+        for name in chosen.to_scan:
+            if name in self._namespaces_seen or not {("events", name), ("pods", name)} <= self._read:
+                continue
+            try:
+                with _as_cluster_errors():
+                    if self._client.find_namespace(name) is None:
+                        told = f"there is no namespace '{name}' in this cluster; {self._suggest_names(name)}"
+                        self._gaps.append(Gap(namespace=name, source="namespaces", status="not-found", message=told))
+            except ClusterForbidden:
+                pass  # nobody knows whether it is there
+            except ClusterError as err:
+                self._fail(name, "namespaces", err)
+
+    def _suggest_names(self, name: str) -> str:
+        from difflib import get_close_matches  # only a mistake pays for its import
+
+        near: list[str] = []
+        for listed in (self._client.list_namespaces, self._client.list_projects):
+            with suppress(ClusterForbidden, ClusterNotFound):
+                near = get_close_matches(name, [namespace.name for namespace in listed()], cutoff=NEAR)
+                break
+        return f"did you mean {' or '.join(near)}?" if near else "check its name, and whether this is its cluster."
+
+    def _fail(self, namespace: str, source: str, err: ClusterError) -> None:
         seen = len(self._pods_seen)
         told = f"{err} ({seen} pods were read before)" if source == "pods" and namespace == EVERYWHERE and seen else ""
         self._errors.append(err)

@@ -29,6 +29,13 @@ class Scope:
         return " ".join(parts) or ALL
 
     @property
+    def covered_by(self) -> frozenset[str]:
+        """The hashes of the scopes whose scan of a cluster looked at all that this scope looks at there."""
+        # `-n` and --include-ephemeral look into namespaces that a scan of everything leaves out
+        wider = not (self.names or self.include_ephemeral)
+        return frozenset({self.hash, ALL} if wider else {self.hash})
+
+    @property
     def hash(self) -> str:
         """A short hash of the text; `all` stays readable."""
         text = self.text

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
 Task = TypeVar("Task")
@@ -16,7 +16,7 @@ def run_in_threads(
     workers: int,
     on_wait: Callable[[], None] = lambda: None,
     wait_seconds: float | None = None,
-) -> Iterator[tuple[Task, Result]]:
+) -> Generator[tuple[Task, Result], None, None]:
     """Do all tasks, `workers` at a time, and yield each with its result, in the order in which they end.
 
     A `concurrent.futures` pool would join its threads at exit, for minutes where a server hangs; these are daemons.

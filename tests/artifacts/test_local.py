@@ -30,23 +30,23 @@ def files(folder: Path) -> list[str]:
 
 def test_a_file_is_written_under_its_documented_name(tmp_path: Path) -> None:
     folder = ArtifactFolder(tmp_path / "output")
-    written = folder.write("prod-1", "shop", "web-0", AT, "description", b"text\xff")
+    written = folder.write("prod-1", "shop", "web-0", AT, "description", [b"text\xff"])
     assert written.path == "logs_and_description_files/prod-1/shop__web-0__20260115T150405Z__desc.txt"
     assert (written.size_bytes, written.sha256) == (5, hashlib.sha256(b"text\xff").hexdigest())
     assert (tmp_path / "output" / written.path).read_bytes() == b"text\xff"
-    log = folder.write("prod-1", "shop", "web-0", AT, "log", b"")
+    log = folder.write("prod-1", "shop", "web-0", AT, "log", [b""])
     assert log.path == "logs_and_description_files/prod-1/shop__web-0__20260115T150405Z__log.txt"
     assert files(tmp_path / "output") == sorted([written.path, log.path])
 
 
 def test_the_time_in_a_name_is_utc(tmp_path: Path) -> None:
     at = AT.astimezone(timezone(timedelta(hours=-5)))
-    assert "__20260115T150405Z__" in ArtifactFolder(tmp_path).write("c", "n", "p", at, "log", b"").path
+    assert "__20260115T150405Z__" in ArtifactFolder(tmp_path).write("c", "n", "p", at, "log", [b""]).path
 
 
 @pytest.mark.usefixtures("any_umask")
 def test_modes_are_exact_whatever_the_umask(tmp_path: Path) -> None:
-    written = ArtifactFolder(tmp_path / "output").write("prod-1", "shop", "web-0", AT, "log", b"x")
+    written = ArtifactFolder(tmp_path / "output").write("prod-1", "shop", "web-0", AT, "log", [b"x"])
     path = tmp_path / "output" / written.path
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     for folder in (path.parent, path.parent.parent, tmp_path / "output"):
@@ -56,7 +56,7 @@ def test_modes_are_exact_whatever_the_umask(tmp_path: Path) -> None:
 def test_modes_can_be_chosen_and_existing_folders_keep_theirs(tmp_path: Path) -> None:
     tmp_path.chmod(0o711)
     folder = ArtifactFolder(tmp_path, file_mode=0o600, folder_mode=0o700)
-    path = tmp_path / folder.write("prod-1", "shop", "web-0", AT, "log", b"x").path
+    path = tmp_path / folder.write("prod-1", "shop", "web-0", AT, "log", [b"x"]).path
     assert [stat.S_IMODE(each.stat().st_mode) for each in (path, path.parent, tmp_path)] == [0o600, 0o700, 0o711]
 
 
@@ -66,7 +66,7 @@ def test_a_file_is_never_overwritten(tmp_path: Path, hard_links: bool) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     folder = ArtifactFolder(tmp_path) if hard_links else ArtifactFolder(tmp_path, link=refuse)
-    paths = [folder.write("c", "shop", "web-0", AT, "description", bytes([n])).path for n in range(3)]
+    paths = [folder.write("c", "shop", "web-0", AT, "description", [bytes([n])]).path for n in range(3)]
     assert [path.split("__")[-1] for path in paths] == ["desc.txt", "desc-2.txt", "desc-3.txt"]
     assert [folder.read(path) for path in paths] == [b"\0", b"\1", b"\2"]
     assert files(tmp_path) == sorted(paths)
@@ -77,7 +77,7 @@ def test_many_threads_may_write_files_of_one_name(tmp_path: Path) -> None:
 
     def write(number: int) -> tuple[str, bytes]:
         content = b"%d" % number * 5000
-        return folder.write("c", "shop", "web-0", AT, "log", content).path, content
+        return folder.write("c", "shop", "web-0", AT, "log", [content]).path, content
 
     with ThreadPoolExecutor(8) as pool:
         written = list(pool.map(write, range(40)))
@@ -92,8 +92,8 @@ HOSTILE = ["../../etc/passwd", "..", ".", "", "a\nb", "a\0b", "🧨<script>", "x
 def test_hostile_names_stay_inside_and_apart(tmp_path: Path, name: str) -> None:
     output = tmp_path / "output"
     folder = ArtifactFolder(output)
-    first = folder.write(name, name, name, AT, "description", b"first").path
-    second = folder.write(name + "!", name + "!", name + "!", AT, "description", b"second").path
+    first = folder.write(name, name, name, AT, "description", [b"first"]).path
+    second = folder.write(name + "!", name + "!", name + "!", AT, "description", [b"second"]).path
     assert (folder.read(first), folder.read(second)) == (b"first", b"second")
     assert files(tmp_path) == sorted(f"output/{path}" for path in (first, second))
     for path in (first, second):
@@ -106,7 +106,7 @@ def test_hostile_names_stay_inside_and_apart(tmp_path: Path, name: str) -> None:
 
 def test_long_names_that_differ_at_their_end_do_not_share_a_file(tmp_path: Path) -> None:
     folder = ArtifactFolder(tmp_path)
-    paths = {folder.write("c", "n" * 63, "x" * 300 + end, AT, "log", b"").path for end in "ab"}
+    paths = {folder.write("c", "n" * 63, "x" * 300 + end, AT, "log", [b""]).path for end in "ab"}
     assert len(paths) == 2
     assert not any(path.endswith("-2.txt") for path in paths)
 
@@ -119,7 +119,7 @@ def test_a_full_disk_leaves_nothing_torn(tmp_path: Path) -> None:
 
     folder = ArtifactFolder(tmp_path, write_bytes=fill)
     with pytest.raises(ArtifactError) as caught:
-        folder.write("prod-1", "shop", "web-0", AT, "log", b"x" * 102_400)
+        folder.write("prod-1", "shop", "web-0", AT, "log", [b"x" * 102_400])
     assert str(caught.value) == (
         f"Artifact files cannot be written to '{tmp_path}/logs_and_description_files/prod-1': "
         "No space left on device; free some space, or use --no-artifacts."
@@ -127,12 +127,31 @@ def test_a_full_disk_leaves_nothing_torn(tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
+def test_the_last_space_of_a_disk_is_left_to_the_database(tmp_path: Path) -> None:
+    free = iter([32 * 2**20, 32 * 2**20 - 1])
+    folder = ArtifactFolder(tmp_path, count_free_bytes=lambda _folder: next(free))
+    kept = folder.write("prod-1", "shop", "web-0", AT, "description", [b"x"])
+    with pytest.raises(ArtifactError) as caught:
+        folder.write("prod-1", "shop", "web-0", AT, "log", [b"x"])
+    assert str(caught.value) == (
+        f"Artifact files cannot be written to '{tmp_path}/logs_and_description_files/prod-1': "
+        "less than 32 MiB are free, kept for the database; free some space, or use --no-artifacts."
+    )
+    assert files(tmp_path) == [kept.path]
+
+
+def test_pieces_are_written_one_after_another_and_hashed_as_one(tmp_path: Path) -> None:
+    written = ArtifactFolder(tmp_path).write("c", "n", "p", AT, "log", iter([b"one", b"", b"two"]))
+    assert (tmp_path / written.path).read_bytes() == b"onetwo"
+    assert (written.size_bytes, written.sha256) == (6, hashlib.sha256(b"onetwo").hexdigest())
+
+
 def test_a_failed_rename_leaves_nothing(tmp_path: Path) -> None:
     def refuse(aside: Path, final: Path) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with pytest.raises(ArtifactError, match="Input/output error"):
-        ArtifactFolder(tmp_path, link=refuse).write("c", "n", "p", AT, "log", b"x")
+        ArtifactFolder(tmp_path, link=refuse).write("c", "n", "p", AT, "log", [b"x"])
     assert files(tmp_path) == []
 
 
@@ -142,20 +161,20 @@ def test_a_failed_rename_without_hard_links_leaves_nothing(tmp_path: Path) -> No
         raise OSError(errno.ENOTSUP, "no hard links")
 
     with pytest.raises(ArtifactError, match="No such file"):
-        ArtifactFolder(tmp_path, link=lose).write("c", "n", "p", AT, "log", b"x")
+        ArtifactFolder(tmp_path, link=lose).write("c", "n", "p", AT, "log", [b"x"])
     assert files(tmp_path) == []
 
 
 def test_writes_that_the_system_cuts_short_are_continued(tmp_path: Path) -> None:
     folder = ArtifactFolder(tmp_path, write_bytes=lambda descriptor, content: os.write(descriptor, content[:7]))
     content = bytes(range(100))
-    assert folder.read(folder.write("c", "n", "p", AT, "log", content).path) == content
+    assert folder.read(folder.write("c", "n", "p", AT, "log", [content]).path) == content
 
 
 def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "logs_and_description_files").write_text("in the way")
     with pytest.raises(ArtifactError, match="Not a directory"):
-        ArtifactFolder(tmp_path).write("c", "n", "p", AT, "log", b"x")
+        ArtifactFolder(tmp_path).write("c", "n", "p", AT, "log", [b"x"])
 
 
 @pytest.mark.parametrize("link", ["logs_and_description_files", "logs_and_description_files/prod-1"])
@@ -165,7 +184,7 @@ def test_a_symlink_out_of_the_folder_is_refused(tmp_path: Path, link: str) -> No
     (output / link).parent.mkdir(parents=True)
     (output / link).symlink_to(outside)
     with pytest.raises(ArtifactError, match="leads out of the output folder"):
-        ArtifactFolder(output).write("prod-1", "shop", "web-0", AT, "log", b"x")
+        ArtifactFolder(output).write("prod-1", "shop", "web-0", AT, "log", [b"x"])
     assert list(outside.iterdir()) == []
 
 
@@ -173,12 +192,12 @@ def test_the_output_folder_itself_may_be_a_symlink(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "output").symlink_to(tmp_path / "disk")
     folder = ArtifactFolder(tmp_path / "output")
-    assert folder.read(folder.write("c", "n", "p", AT, "log", b"x").path) == b"x"
+    assert folder.read(folder.write("c", "n", "p", AT, "log", [b"x"]).path) == b"x"
 
 
 def test_an_instant_without_a_zone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="without a zone"):
-        ArtifactFolder(tmp_path).write("c", "n", "p", AT.replace(tzinfo=None), "log", b"x")
+        ArtifactFolder(tmp_path).write("c", "n", "p", AT.replace(tzinfo=None), "log", [b"x"])
 
 
 @pytest.mark.parametrize("path", ["../secret", "a/../../secret", "/etc/passwd", "a\0b"])

@@ -1,6 +1,7 @@
 """A log file holds every container's log, and says what it does not hold."""
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,13 @@ def test_each_pod_of_the_detection_cases_has_a_plan() -> None:
         assert len(set(wanted)) == len(wanted)
 
 
+def text_of(parts: Iterable[LogPart]) -> bytes:
+    return b"".join(render_log(parts))
+
+
 def test_one_container_stands_under_the_documented_headings() -> None:
     parts = [LogPart("step-main", True, b"one\ntwo"), LogPart("step-main", False, b"three\n")]
-    assert render_log(parts) == (
+    assert text_of(parts) == (
         b"=== Previous container logs (oc logs <pod> --previous) ===\n"
         b"(container: step-main)\n"
         b"one\n"
@@ -87,7 +92,7 @@ def test_one_container_stands_under_the_documented_headings() -> None:
 
 
 def test_missing_and_empty_logs_are_said() -> None:
-    assert render_log([LogPart("app", False, b"")]) == (
+    assert text_of([LogPart("app", False, b"")]) == (
         b"=== Previous container logs (oc logs <pod> --previous) ===\n"
         b"(container: app)\n"
         b"(no previous logs)\n"
@@ -99,7 +104,7 @@ def test_missing_and_empty_logs_are_said() -> None:
 
 
 def test_no_logs_at_all_still_give_both_headings() -> None:
-    assert render_log([]) == (
+    assert text_of([]) == (
         b"=== Previous container logs (oc logs <pod> --previous) ===\n"
         b"(no previous logs)\n"
         b"\n"
@@ -114,7 +119,7 @@ def test_other_containers_follow_under_headings_that_name_them() -> None:
         LogPart("proxy", True, b"p1\n"),
         LogPart("proxy", False, b"", "forbidden: go\naway\x1b"),
     ]
-    assert render_log(parts).split(b"(container: app)\na\n")[1] == (
+    assert text_of(parts).split(b"(container: app)\na\n")[1] == (
         b"\n"
         b"=== Previous logs of container proxy (oc logs <pod> -c proxy --previous) ===\n"
         b"p1\n"
@@ -124,8 +129,20 @@ def test_other_containers_follow_under_headings_that_name_them() -> None:
     )
 
 
+def test_a_log_is_taken_when_the_one_before_it_is_written() -> None:
+    taken: list[str] = []
+
+    def parts() -> Iterator[LogPart]:
+        for name in ("app", "proxy", "cache"):
+            taken.append(name)
+            yield LogPart(name, False, name.encode())
+
+    taken_when_written = {piece: len(taken) for piece in render_log(parts()) if piece in (b"app", b"proxy", b"cache")}
+    assert taken_when_written == {b"app": 1, b"proxy": 2, b"cache": 3}
+
+
 def test_a_cut_log_says_so() -> None:
-    text = render_log([LogPart("app", False, b"x" * 1024, cut="end")])
+    text = text_of([LogPart("app", False, b"x" * 1024, cut="end")])
     assert text.endswith(
         b"xxx\n(cut here after 1,024 bytes: --log-limit-bytes and --log-tail-lines set how much is taken)\n"
     )
@@ -133,10 +150,10 @@ def test_a_cut_log_says_so() -> None:
 
 def test_bytes_that_are_no_text_survive() -> None:
     content = bytes(range(256)) + b"\xff\xfe\n"
-    assert content in render_log([LogPart("app", False, content)])
+    assert content in text_of([LogPart("app", False, content)])
 
 
 def test_a_log_of_which_only_the_end_was_taken_says_so_before_it() -> None:
-    text = render_log([LogPart("app", False, b"x" * 1024, cut="beginning")])
+    text = text_of([LogPart("app", False, b"x" * 1024, cut="beginning")])
     assert b"(the beginning is left out; the last 1,024 bytes follow: --log-limit-bytes" in text
     assert text.endswith(b"xxx\n")

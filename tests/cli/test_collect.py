@@ -2,61 +2,18 @@
 
 import os
 import re
-import signal
 import sqlite3
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
+import yaml
 
 from oomdb.cli.main import run
-from oomdb.simulator import objects
-from oomdb.simulator.certificates import Authority
-from oomdb.simulator.cluster import SimulatedCluster
 from oomdb.simulator.faults import Fault, Hang
-from oomdb.simulator.kubeconfig import ContextEntry, fleet_context, write_kubeconfig
-from oomdb.simulator.server import RunningServer, serve
+from oomdb.simulator.kubeconfig import ContextEntry, write_kubeconfig
 
-
-class Fleet:
-    """Three clusters with one kill each, and the arguments that lead to them."""
-
-    def __init__(self, folder: Path, servers: Mapping[str, RunningServer]) -> None:
-        self.folder = folder
-        self.servers = servers
-        self.output = folder / "output"
-
-    def args(self, *more: str) -> list[str]:
-        base = ["collect", "--kubeconfig", str(self.folder / "kubeconfig"), "--output", str(self.output)]
-        return [*base, "--retries", "0", "--timeout", "2", *more]
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.output / "oomdb.sqlite")) as conn:
-            return list(conn.execute(sql))
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    killed_at = datetime.now(UTC) - timedelta(hours=2)
-    authority = Authority()
-    with ExitStack() as stack:
-        servers = {}
-        for name in ("kflux-prd-rh02", "kflux-prd-rh03", "stone-prod-p01"):
-            pod = objects.pod(containers=[objects.oom_killed(at=killed_at)])
-            cluster = SimulatedCluster([objects.namespace("shop-tenant"), objects.namespace("test-x")], [pod])
-            servers[name] = stack.enter_context(serve(cluster, authority=authority))
-        entries = [
-            ContextEntry(context=fleet_context(name), server=it.url, authority_pem=authority.pem, token="token")
-            for name, it in servers.items()
-        ]
-        write_kubeconfig(tmp_path / "kubeconfig", entries)
-        yield Fleet(tmp_path, servers)
+from .fleet import Fleet
 
 
 def test_a_collect_shows_connectivity_coverage_and_findings_in_this_order(
@@ -151,7 +108,29 @@ def test_a_time_range_that_is_none_is_a_usage_error_that_says_the_format(
     fleet: Fleet, span: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(fleet.args(f"--time-range={span}")) == 2
-    assert "use a number and a unit: 30s, 15m (minutes), 6h, 1d, 7d, 1M" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "use a number and a unit: 30s, 15m (minutes), 6h, 1d, 7d, 1M" in told
+    assert "Or say `auto`: since each cluster's last complete scan." in told
+
+
+def test_an_automatic_time_range_says_what_it_cannot_know_and_fails_no_first_run(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(fleet.args("--time-range", "auto", "--current", "--strict")) == 0
+    shown = capsys.readouterr().out
+    assert "  kflux-prd-rh02: never read completely before; 7 days were looked back over, to 20" in shown
+    assert run(fleet.args("--time-range", "auto", "--strict")) == 0
+    shown = capsys.readouterr().out
+    assert "  kflux-prd-rh03: never read completely before; " in shown
+    assert run(fleet.args("--time-range", " auto ", "--strict")) == 0
+    assert "never read completely before" not in capsys.readouterr().out
+    assert fleet.rows("SELECT time_range, scope, lookback_seconds < 1000, status FROM runs ORDER BY id") == [
+        ("auto", "--current", 0, "complete"),
+        ("auto", "all", 0, "complete"),
+        ("auto", "all", 1, "complete"),
+    ]
+    assert run(["coverage", "--gaps", "--run", "1", "--output", str(fleet.output)]) == 0
+    assert "time-range" in capsys.readouterr().out
 
 
 def test_flags_of_old_jobs_are_taken(fleet: Fleet) -> None:
@@ -162,10 +141,9 @@ def test_a_second_collect_of_the_same_scope_does_nothing_while_one_runs(
     fleet: Fleet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fleet.servers["kflux-prd-rh02"].faults.add(Fault(match="/pods", action=Hang()))
-    command = [sys.executable, "-m", "oomdb", *fleet.args("-q", "--timeout", "30")]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as first:
+    with fleet.start("-q", "--timeout", "30") as first:
         try:
-            _wait_for_run(fleet)
+            fleet.wait_for_run()
             assert run(fleet.args()) == 0
             told = capsys.readouterr().err
             assert f"(run 1, process {first.pid} on " in told
@@ -177,23 +155,10 @@ def test_a_second_collect_of_the_same_scope_does_nothing_while_one_runs(
             first.kill()
 
 
-def test_ctrl_c_ends_with_130_and_closes_the_run(fleet: Fleet) -> None:
-    fleet.servers["kflux-prd-rh02"].faults.add(Fault(match="/pods", action=Hang()))
-    command = [sys.executable, "-m", "oomdb", *fleet.args("--timeout", "30")]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        _wait_for_run(fleet, clusters=2)
-        process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=10)
-    assert process.returncode == 130
-    assert told.endswith("oomdb: interrupted\n")
-    assert fleet.rows("SELECT status, finished_at IS NULL FROM runs") == [("partial", 0)]
-
-
 def test_a_killed_collect_is_closed_by_the_next_one(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
     fleet.servers["kflux-prd-rh02"].faults.add(Fault(match="/pods", action=Hang()))
-    command = [sys.executable, "-m", "oomdb", *fleet.args("-q", "--timeout", "30")]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        _wait_for_run(fleet)
+    with fleet.start("-q", "--timeout", "30") as process:
+        fleet.wait_for_run()
         process.kill()
     fleet.servers["kflux-prd-rh02"].faults.clear()
     with closing(sqlite3.connect(fleet.output / "oomdb.sqlite")) as conn, conn:
@@ -219,13 +184,15 @@ def test_database_folders_and_files_are_not_readable_by_others(fleet: Fleet) -> 
     assert set(modes.values()) == {0o640}
 
 
-def _wait_for_run(fleet: Fleet, *, clusters: int = 0) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            if fleet.rows("SELECT 1 FROM runs") and fleet.rows("SELECT count(*) FROM run_clusters")[0][0] >= clusters:
-                return
-        except sqlite3.OperationalError:
-            pass  # not there yet
-        time.sleep(0.05)
-    raise AssertionError("the collect did not begin")
+def test_a_context_that_takes_over_is_named_with_its_warnings(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    server = fleet.servers["stone-prod-p01"]
+    old = ContextEntry(context="old", server=server.url, authority_pem=server.authority_pem, token="expired")
+    kubeconfig = write_kubeconfig(fleet.folder / "kubeconfig", [old, replace(old, context="new", token="token")])
+    document = yaml.safe_load(kubeconfig.read_text())
+    document["clusters"][1]["cluster"] = {"server": server.url, "insecure-skip-tls-verify": True}
+    kubeconfig.write_text(yaml.safe_dump(document))
+    assert run(fleet.args()) == 0
+    told = capsys.readouterr().err
+    assert "'old' is used; the same server: new" in told
+    assert "'new' was used: the server refused 'old'" in told
+    assert "warning: context 'new': insecure-skip-tls-verify is set in" in told
