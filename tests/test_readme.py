@@ -27,7 +27,7 @@ def test_the_generated_parts_are_up_to_date() -> None:
     assert render_readme(README) == README, "run scripts/docs"
 
 
-@pytest.mark.parametrize("name", ["commands", "schema"])
+@pytest.mark.parametrize("name", ["role", "commands", "schema"])
 def test_a_generated_part_that_has_no_place_is_an_error(name: str) -> None:
     with pytest.raises(errors.UsageError, match=f"has no '<!-- generated: {name} -->'"):
         render_readme(README.replace(f"<!-- generated: {name} -->", ""))
@@ -43,7 +43,7 @@ def test_every_example_of_the_help_can_be_parsed() -> None:
     for name in oomdb.list_commands(context):
         command = oomdb.get_command(context, name)
         for _, line in getattr(command, "examples", ()):
-            words = shlex.split(line.split(" < ")[0])
+            words = shlex.split(re.split(" [<|] ", line)[0])
             assert words[0] == "oomdb"
             assert_parses(words[1:], oomdb, None)
 
@@ -51,7 +51,7 @@ def test_every_example_of_the_help_can_be_parsed() -> None:
 def test_every_exit_code_is_documented() -> None:
     documented = set(map(int, re.findall(r"^\| (\d+) \|", README, re.MULTILINE)))
     classes = [it for it in vars(errors).values() if isinstance(it, type) and issubclass(it, errors.OomdbError)]
-    assert {it.exit_code for it in classes} | {0, 3, 130} == documented
+    assert {it.exit_code for it in classes} | {0, 3, 130, 143} == documented
 
 
 def test_the_settings_of_the_example_are_settings(tmp_path: Path) -> None:

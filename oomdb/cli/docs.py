@@ -1,4 +1,4 @@
-"""The generated parts of the README: the help of every command, and the schema. Run by `scripts/docs`; no command."""
+"""The generated parts of the README: the role, the help of every command, the schema. Run by `scripts/docs`."""
 
 import re
 import sys
@@ -9,10 +9,12 @@ import click
 
 from oomdb.cli.main import oomdb
 from oomdb.cli.schema import iter_schema
+from oomdb.collect.role import RoleRequest, Subject, render_role
 from oomdb.errors import UsageError
 
 README = Path("README.md")
 _WIDTH = 100
+_ROLE = render_role(RoleRequest(name="oomdb", subject=Subject("ServiceAccount", "oomdb", "oomdb")))  # by default
 
 
 def render_readme(text: str) -> str:
@@ -21,7 +23,8 @@ def render_readme(text: str) -> str:
     Raises:
         UsageError: if it does not say where they stand.
     """
-    for name, part in (("commands", "".join(_iter_commands())), ("schema", "".join(_iter_tables()))):
+    parts = {"role": f"```yaml\n{_ROLE}```\n", "commands": "".join(_iter_commands()), "schema": "".join(_iter_tables())}
+    for name, part in parts.items():
         marker = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         if not marker.search(text):
             raise UsageError(f"{README} has no '<!-- generated: {name} -->' followed by '<!-- end -->'; put them in.")

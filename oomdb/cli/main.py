@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 import click
 
+from oomdb.cli.ending import Terminated, find_last_line
 from oomdb.cli.options import Group, is_verbose
 from oomdb.errors import OomdbError
 from oomdb.version import __version__
 
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+_TERMINATED = 143  # 128 + SIGTERM
 _READER_GONE = 141  # 128 + SIGPIPE: what `oomdb runs | head` would end with if it were written in C
 _COMPLETION_VARIABLE = "_OOMDB_COMPLETE"
 
@@ -36,9 +38,12 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("findings", "oomdb.cli.findings:findings_command", "List what runs found.", "Lists"),
     Entry("occurrences", "oomdb.cli.occurrences:occurrences_command", "List kills and loops, each once.", "Lists"),
     Entry("coverage", "oomdb.cli.coverage:coverage_command", "List what runs looked at, and what not.", "Lists"),
+    Entry("why", "oomdb.cli.why:why_command", "Say why an OOM of a namespace might not be seen.", "Lists"),
     Entry("sql", "oomdb.cli.sql:sql_command", "Ask the database with SQL; it cannot write.", "Lists"),
     Entry("schema", "oomdb.cli.schema:schema_command", "List tables and views, with comments.", "Lists"),
     Entry("db", "oomdb.cli.db:db_group", "Look after the database: info, upgrade, check, backup.", "Care"),
+    Entry("doctor", "oomdb.cli.doctor:doctor_command", "Tell what would keep a collect from working.", "Care"),
+    Entry("rbac", "oomdb.cli.rbac:rbac_command", "Print the least role that oomdb needs, as YAML.", "Care"),
     Entry("demo", "oomdb.cli.demo:demo_command", "Try everything on a simulated fleet: no cluster needed.", "Care"),
 )
 
@@ -119,7 +124,11 @@ def run(args: Sequence[str], *, group: click.Group = oomdb, now: datetime | None
             code = group.invoke(ctx) or 0
     except (Exception, KeyboardInterrupt) as err:
         code = _end(err, verbose=is_verbose(ctx))
-    return _close_stdout(code)
+    code = _close_stdout(code)
+    last_line = find_last_line(ctx)
+    if last_line is not None:
+        _say(last_line(code))
+    return code
 
 
 def _end(err: BaseException, *, verbose: bool) -> int:
@@ -129,6 +138,9 @@ def _end(err: BaseException, *, verbose: bool) -> int:
     if isinstance(err, BrokenPipeError):
         _drop_stdout()
         return _READER_GONE
+    if isinstance(err, Terminated):
+        _say("oomdb: terminated")
+        return _TERMINATED
     if isinstance(err, (KeyboardInterrupt, click.Abort)):
         _say("oomdb: interrupted")
         return _INTERRUPTED

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 
 from oomdb.cli.main import run
 
+from .fleet import Fleet, running_fleet
 from .sample_commands import sample
 
 NOW = datetime(2026, 1, 15, 15, 0, 0, tzinfo=UTC)
@@ -52,3 +53,10 @@ def show(run_sample: Run) -> Show:
         return said
 
     return invoke
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    """Serve three clusters to collect from."""
+    with running_fleet(tmp_path) as running:
+        yield running
