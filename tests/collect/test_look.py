@@ -59,6 +59,7 @@ def test_permissions_are_asked_for_in_the_namespace(tmp_path: Path) -> None:
         "list events": False,
         "get pods": True,
         "get pods/log": False,
+        "get namespaces": True,
     }
     assert [(gap.namespace, gap.source, gap.status) for gap in found.gaps] == [("shop", "events", "forbidden")]
     assert not {"/api/v1/pods", "/api/v1/events", "/api/v1/namespaces"} & set(asked)  # never the whole cluster
