@@ -27,7 +27,7 @@ from oomdb.detectors.registry import load_detectors
 from oomdb.errors import OomdbError, UsageError
 from oomdb.kube.auth import context_warnings
 from oomdb.kube.clusters import ClusterTarget
-from oomdb.kube.kubeconfig import Context
+from oomdb.kube.contexts import Context
 from oomdb.queries.instances import list_instances_of_run
 from oomdb.queries.selection import find_run
 from oomdb.reports.files import write_exports

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from oomdb.errors import KubeconfigError
+from oomdb.kube.contexts import Context, ExecPlugin, UserEntry, make_plain, show
 from oomdb.kube.credential import Credential
-from oomdb.kube.kubeconfig import Context, ExecPlugin, UserEntry, make_plain, show
 from oomdb.kube.named_files import place_of, read_named_file
 from oomdb.kube.plugins import Clock, PluginRunner, find_answers, run_plugin
 from oomdb.kube.trust import uses_tls

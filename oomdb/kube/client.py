@@ -26,10 +26,10 @@ from oomdb.errors import (
 from oomdb.kube.auth import Credentials, open_credentials
 from oomdb.kube.clock import ClockSkew
 from oomdb.kube.clusters import ClusterTarget
+from oomdb.kube.contexts import Context
 from oomdb.kube.credential import Credential
 from oomdb.kube.failures import MESSAGE_CHARACTERS, Peer, RequestFailedError, find_first_line, to_plain
 from oomdb.kube.formats import EVENTS, NAMESPACES, PODS, PROJECTS, RAW_EVENTS, ListFormat, ListReader, find_status
-from oomdb.kube.kubeconfig import Context
 from oomdb.kube.lists import ListExpiredError, Page, iter_pages, read_all
 from oomdb.kube.objects import (
     MANIFEST,

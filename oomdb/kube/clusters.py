@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from oomdb.errors import SettingsError, UsageError
-from oomdb.kube.kubeconfig import Context, Kubeconfig, show
+from oomdb.kube.contexts import Context, Kubeconfig, show
 
 _LISTED = 20  # candidates in a message
 

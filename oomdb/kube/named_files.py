@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from oomdb.errors import KubeconfigError
-from oomdb.kube.kubeconfig import make_plain, show
+from oomdb.kube.contexts import make_plain, show
 
 _MAX_FILE_BYTES = 4 * 1024 * 1024  # the largest bundles of authorities are some hundred KiB
 

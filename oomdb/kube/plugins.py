@@ -21,8 +21,8 @@ import msgspec
 
 from oomdb.errors import ClusterUnauthorized, KubeconfigError, OomdbError
 from oomdb.kube.certificates import find_end
+from oomdb.kube.contexts import ClusterEntry, ExecPlugin, make_plain, show
 from oomdb.kube.credential import ClientCertificate, Credential
-from oomdb.kube.kubeconfig import ClusterEntry, ExecPlugin, make_plain, show
 from oomdb.kube.named_files import explain_os_error, place_of
 from oomdb.kube.trust import load_pair, read_authority
 

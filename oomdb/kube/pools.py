@@ -13,8 +13,8 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import Url
 
+from oomdb.kube.contexts import Context
 from oomdb.kube.credential import ClientCertificate
-from oomdb.kube.kubeconfig import Context
 from oomdb.kube.proxies import Proxy
 from oomdb.kube.trust import build_proxy_ssl_context, build_ssl_context
 

@@ -16,9 +16,9 @@ import urllib3
 from urllib3.util import Url, parse_url
 
 from oomdb.errors import ClusterAnswerError, ClusterTimeout, KubeconfigError
+from oomdb.kube.contexts import Context
 from oomdb.kube.credential import ClientCertificate, Credential
 from oomdb.kube.failures import CONNECTION_ERRORS, Certificate, Peer, RequestFailedError, explain_connection_failure
-from oomdb.kube.kubeconfig import Context
 from oomdb.kube.pools import connect_plainly, open_pool
 from oomdb.kube.trust import build_ssl_context
 from oomdb.version import __version__

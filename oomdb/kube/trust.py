@@ -9,8 +9,8 @@ import truststore
 
 from oomdb.errors import KubeconfigError
 from oomdb.kube.certificates import CERTIFICATE
+from oomdb.kube.contexts import ClusterEntry, Context, UserEntry
 from oomdb.kube.credential import ClientCertificate
-from oomdb.kube.kubeconfig import ClusterEntry, Context, UserEntry
 from oomdb.kube.named_files import explain_os_error, place_of, read_named_file
 
 

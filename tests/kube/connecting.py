@@ -13,7 +13,8 @@ from typing import Any
 
 from oomdb.kube.client import ClusterClient, open_client
 from oomdb.kube.clusters import ClusterTarget, plan_clusters
-from oomdb.kube.kubeconfig import ClusterEntry, Context, load_kubeconfig
+from oomdb.kube.contexts import ClusterEntry, Context
+from oomdb.kube.kubeconfig import load_kubeconfig
 from oomdb.simulator.certificates import Authority, KeyPair
 from oomdb.simulator.kubeconfig import ContextEntry, write_kubeconfig
 from oomdb.simulator.server import RunningServer

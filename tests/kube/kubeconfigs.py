@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from oomdb.kube.kubeconfig import Context, Kubeconfig, load_kubeconfig
+from oomdb.kube.contexts import Context, Kubeconfig
+from oomdb.kube.kubeconfig import load_kubeconfig
 
 SERVER = "https://api.example.com:6443"
 

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives import serialization
 
 from oomdb.errors import ClusterUnauthorized, KubeconfigError
 from oomdb.kube.auth import context_warnings, open_credentials
+from oomdb.kube.contexts import Context, ExecPlugin
 from oomdb.kube.credential import ClientCertificate
-from oomdb.kube.kubeconfig import Context, ExecPlugin
 from oomdb.kube.plugins import run_plugin
 from oomdb.kube.trust import build_ssl_context
 from tests.kube.kubeconfigs import cluster, context, load_one, plugin, user

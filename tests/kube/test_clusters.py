@@ -8,7 +8,8 @@ import pytest
 
 from oomdb.errors import SettingsError, UsageError
 from oomdb.kube.clusters import ClusterTarget, Selection, plan_clusters, select_clusters
-from oomdb.kube.kubeconfig import ClusterEntry, Context, Kubeconfig, UserEntry, load_kubeconfig
+from oomdb.kube.contexts import ClusterEntry, Context, Kubeconfig, UserEntry
+from oomdb.kube.kubeconfig import load_kubeconfig
 from tests.kube.kubeconfigs import cluster, context, load, write
 
 FILE = Path("/home/me/.kube/config")
