@@ -6,31 +6,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
-from urllib3.util import parse_url
 
 from oomdb.errors import (
-    ClusterAnswerError,
     ClusterForbidden,
     ClusterNotFound,
     ClusterUnauthorized,
     KubeconfigError,
     OomdbError,
 )
-from oomdb.kube.auth import Credentials, open_credentials
+from oomdb.kube.answers import Received
 from oomdb.kube.clock import ClockSkew
 from oomdb.kube.clusters import ClusterTarget
-from oomdb.kube.contexts import Context
-from oomdb.kube.credential import Credential
-from oomdb.kube.failures import MESSAGE_CHARACTERS, Peer, RequestFailedError, find_first_line, to_plain
-from oomdb.kube.formats import EVENTS, NAMESPACES, PODS, PROJECTS, RAW_EVENTS, ListFormat, ListReader, find_status
-from oomdb.kube.lists import ListExpiredError, Page, iter_pages, read_all
+from oomdb.kube.failures import NAME_CHARACTERS, RequestFailedError, to_plain
+from oomdb.kube.formats import EVENTS, NAMESPACES, PODS, PROJECTS, RAW_EVENTS, ListFormat, ListReader
+from oomdb.kube.lists import Page, iter_pages, read_all
 from oomdb.kube.objects import (
     MANIFEST,
     NAMESPACE,
@@ -39,17 +33,15 @@ from oomdb.kube.objects import (
     Namespace,
     NamespaceObject,
     ObjectList,
-    Status,
     is_path_segment,
     select_fields,
 )
 from oomdb.kube.reviews import REVIEW_PATH, AccessAnswer, AccessReview, decode_review, encode_review
-from oomdb.kube.transport import ERROR_BODY_BYTES, GOOD_STATUSES, JSON, Answer, Transport, cut_answer
+from oomdb.kube.transport import JSON, Answer
+from oomdb.kube.ways import Way, Ways
 from oomdb.model import Event, Pod
 
 CONNECTIONS = 5  # as many as workers read namespaces one by one
-RETRY_STATUSES = frozenset({429, 500, 502, 503, 504})
-RETRY_AFTER_CAP_SECONDS = 60.0  # a scan waits no longer on one server's word
 BACK_OFF_SECONDS = 0.5
 BACK_OFF_CAP_SECONDS = 30.0
 
@@ -113,7 +105,7 @@ class ClusterClient:
         random: Callable[[], float],
     ) -> None:
         """Prepare; `open_client` says what the arguments mean."""
-        self._ways = _Ways(target, timeout_seconds=timeout_seconds, connections=connections)
+        self._ways = Ways(target, timeout_seconds=timeout_seconds, connections=connections)
         self._retries = retries
         self._lists = lists
         self._sleep = sleep
@@ -246,7 +238,7 @@ class ClusterClient:
 
     def _try(self, request: "_Request", read: Callable[[Answer], T]) -> T:
         """Send a request with the context in use, after a refusal with new credentials, then with the next context."""
-        renewed: _Way | None = None
+        renewed: Way | None = None
         refused = False
         while True:
             way = self._ways.current()
@@ -266,7 +258,7 @@ class ClusterClient:
             else:
                 self._ways.leave(way, reason)
 
-    def _receive(self, way: "_Way", request: "_Request") -> "_Received":
+    def _receive(self, way: Way, request: "_Request") -> Received:
         credential = way.find_credential()
         self._count(requests=1)
         try:
@@ -286,7 +278,7 @@ class ClusterClient:
             self._clock_skew.note(
                 answer.headers.get("Date", ""), sent_at=answer.sent_at, answered_at=answer.answered_at
             )
-        return _Received(answer, way.transport.peer, way.context, credential.token)
+        return Received(answer, way.transport.peer, way.context, credential.token)
 
     def _count(self, **counts: int) -> None:
         with self._lock:
@@ -309,198 +301,6 @@ class _Request:
         return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """One context that leads to the server."""
-
-    context: Context
-    transport: Transport
-    credentials: Credentials
-
-    def find_credential(self) -> Credential:
-        """Return what to show to the server.
-
-        Raises:
-            ClusterUnauthorized: there are no credentials, or they cannot be sent.
-            KubeconfigError: the kubeconfig says something that cannot be done.
-        """
-        credential = self.credentials.current()
-        if not (credential.token.isascii() and credential.token.isprintable()):
-            raise ClusterUnauthorized(
-                f"The token of context '{_plain(self.context.name)}' holds characters that no token has; "
-                "correct it, or log in again."
-            )
-        return credential
-
-    def renew(self, refusal: ClusterUnauthorized) -> OomdbError | None:
-        """Get new credentials after a refusal; return why there are none, None where another try makes sense."""
-        try:
-            return None if self.credentials.refresh() else refusal
-        except (ClusterUnauthorized, KubeconfigError) as err:
-            return err
-
-
-class _Ways:
-    """The contexts of one server: the one in use, and the next when the server refuses it."""
-
-    def __init__(self, target: ClusterTarget, *, timeout_seconds: float, connections: int) -> None:
-        self._contexts = target.contexts
-        self._open_transport = partial(Transport, timeout_seconds=timeout_seconds, connections=connections)
-        self._lock = threading.Lock()
-        self._opened: list[_Way] = []
-        self._current: _Way | None = None
-        self._refusals: list[OomdbError] = []
-
-    @property
-    def context_name(self) -> str:
-        return self._contexts[min(len(self._refusals), len(self._contexts) - 1)].name
-
-    def current(self) -> _Way:
-        """Return the way to take.
-
-        Raises:
-            ClusterUnauthorized: the server refused every context.
-            KubeconfigError: no context can be used.
-        """
-        with self._lock:
-            while self._current is None:
-                if len(self._refusals) == len(self._contexts):
-                    raise self._explain_refusals()
-                try:
-                    self._current = self._open(self._contexts[len(self._refusals)])
-                except (ClusterUnauthorized, KubeconfigError) as err:
-                    self._refusals.append(err)
-            return self._current
-
-    def leave(self, way: _Way, refusal: OomdbError) -> None:
-        """Take the next way from now on, unless another thread saw to it already."""
-        with self._lock:
-            if self._current is way:
-                self._refusals.append(refusal)
-                self._current = None
-
-    def close(self) -> None:
-        for way in self._opened:
-            way.transport.close()
-
-    def _open(self, context: Context) -> _Way:
-        way = _Way(context, self._open_transport(context), open_credentials(context))
-        self._opened.append(way)
-        return way
-
-    def _explain_refusals(self) -> OomdbError:
-        # a new one at each call: several threads may raise it
-        first = next((err for err in self._refusals if isinstance(err, ClusterUnauthorized)), self._refusals[0])
-        others = len(self._refusals) - 1
-        text = f"{first} ({others} more context(s) of this server failed too)" if others else str(first)
-        return type(first)(text)
-
-
-@dataclass(frozen=True, slots=True)
-class _Received:
-    """An answer, and from whom to whom: what is needed to say what is wrong with it."""
-
-    answer: Answer
-    peer: Peer
-    context: Context
-    secret: str
-
-    def handle(self, read: Callable[[Answer], T]) -> T:
-        """Return what `read` makes of a good answer.
-
-        Raises:
-            RequestFailedError: the answer is an error, or not what was asked for; with ClusterUnauthorized, the server
-                does not know us.
-        """
-        if self.answer.status not in GOOD_STATUSES:
-            refusal = self._find_refusal()
-            raise self._explain_status() if refusal is None else RequestFailedError(refusal, may_pass=False)
-        try:
-            return read(self.answer)
-        except msgspec.ValidationError as err:
-            raise self._not_the_api(to_plain(str(err), MESSAGE_CHARACTERS)) from err
-        except msgspec.DecodeError as err:
-            if "truncated" in str(err):
-                raise cut_answer(self.peer.label, self.answer.wire_bytes) from err
-            raise self._not_the_api("is a proxy or a login page in between?") from err
-
-    def _find_refusal(self) -> ClusterUnauthorized | None:
-        """Return why the server does not know us, None where it does; a request without credentials is anonymous."""
-        status, message = self.answer.status, self._message()
-        name = f"context '{_plain(self.context.name)}'"
-        advice = f"log in with `oc login {self.peer.server}`, or renew them in the kubeconfig."
-        if status == 401:
-            return ClusterUnauthorized(
-                f"{self.peer.label}: the credentials of {name} are not accepted (401: {message}); {advice}"
-            )
-        acting = self.context.user.impersonation
-        if status == 403 and acting and "cannot impersonate resource" in message:
-            return ClusterUnauthorized(
-                f"{self.peer.label}: the user of {name} may not act as '{_plain(acting.user)}' (403: {message}); "
-                "ask for the right to impersonate, or remove as from the user in the kubeconfig."
-            )
-        if status == 403 and not acting and 'User "system:anonymous"' in message:
-            return ClusterUnauthorized(
-                f"{self.peer.label}: the credentials of {name} are missing or unknown to it (it calls us anonymous); "
-                f"{advice}"
-            )
-        return None
-
-    def _explain_status(self) -> RequestFailedError:
-        status = self.answer.status
-        if 300 <= status < 400:
-            return self._not_the_api(f"it sends us to {self._find_elsewhere()}: is a login page in between?")
-        if status in RETRY_STATUSES:
-            error = ClusterAnswerError(f"{self.peer.label}: answered {status}: {self._message()}")
-            return RequestFailedError(error, may_pass=True, wait_seconds=_parse_retry_after(self.answer.headers))
-        if status == 404 and self._body().strip() == _NO_SUCH_PATH:
-            return RequestFailedError(
-                ClusterNotFound(f"{self.peer.label}: the server has no such API (404)."), may_pass=False
-            )
-        if self._find_status() is None:
-            return self._not_the_api("is a proxy or a login page in between?")
-        kinds = {403: ClusterForbidden, 404: ClusterNotFound, 410: ListExpiredError}
-        return RequestFailedError(kinds.get(status, ClusterAnswerError)(self._message()), may_pass=False)
-
-    def _not_the_api(self, why: str) -> RequestFailedError:
-        return RequestFailedError(
-            ClusterAnswerError(
-                f"{self.peer.label}: answered {self.answer.status}, but not as the Kubernetes API does ({why}). "
-                f"First line: '{find_first_line(self._body())}'"
-            ),
-            may_pass=False,
-        )
-
-    def _message(self) -> str:
-        """Return the server's own words, else the first line of what came."""
-        status = self._find_status()
-        if status is None:
-            return find_first_line(self._body()) or "no text"
-        message = status.message.replace(self.secret, "***") if self.secret else status.message
-        return to_plain(message, MESSAGE_CHARACTERS)
-
-    def _find_status(self) -> Status | None:
-        return find_status(self.answer.body, self.answer.headers)
-
-    def _body(self) -> bytes:
-        # whoever answers may send our own token back to us; it must not reach a log
-        body = bytes(self.answer.body[:ERROR_BODY_BYTES])
-        return body.replace(self.secret.encode(), b"***") if self.secret else body
-
-    def _find_elsewhere(self) -> str:
-        # without its query, which may carry secrets
-        location = self.answer.headers.get("Location", "")
-        try:
-            url = parse_url(location)
-        except ValueError:
-            return "another address"
-        return _plain(f"{url.scheme}://{url.netloc}") if url.scheme and url.netloc else "another path"
-
-
-# what the API server says as text/plain of a path that it does not serve (Go's http.NotFound)
-_NO_SUCH_PATH = b"404 page not found"
-
-
 def _build_path(resource: str, namespace: str | None, *names: str) -> str:
     segments = ("namespaces", namespace, resource, *names) if namespace is not None else (resource,)
     return "/api/v1/" + "/".join(_segment(segment) for segment in segments)
@@ -508,7 +308,7 @@ def _build_path(resource: str, namespace: str | None, *names: str) -> str:
 
 def _segment(name: str) -> str:
     if not is_path_segment(name):
-        raise ClusterNotFound(f"'{_plain(name)}' cannot be a name in Kubernetes.")
+        raise ClusterNotFound(f"'{to_plain(name, NAME_CHARACTERS)}' cannot be a name in Kubernetes.")
     return quote(name, safe="")
 
 
@@ -518,23 +318,5 @@ def _read_text(answer: Answer) -> bytes:
     return bytes(answer.body)
 
 
-def _parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return for how many seconds the server wants to be left alone (RFC 9110, 10.2.3), capped; else None."""
-    text = headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text), RETRY_AFTER_CAP_SECONDS)
-    try:
-        until = parsedate_to_datetime(text)
-        # counted by the server's own clock, where it shows one
-        now = parsedate_to_datetime(headers["Date"]) if "Date" in headers else datetime.now(UTC)
-        return min(max((until - now).total_seconds(), 0.0), RETRY_AFTER_CAP_SECONDS)
-    except (TypeError, ValueError):
-        return None
-
-
 def _add_tries(error: OomdbError, tries: int) -> OomdbError:
     return type(error)(f"{error} (tried {tries} times)") if tries > 1 else error
-
-
-def _plain(text: str) -> str:
-    return to_plain(text, 200)

@@ -18,6 +18,7 @@ from oomdb.kube.proxies import Proxy
 from oomdb.timespan import format_instant
 
 FIRST_LINE_CHARACTERS = 200  # enough to recognise a login page by
+NAME_CHARACTERS = 200  # of a context or a namespace
 MESSAGE_CHARACTERS = 2000  # a server's message is kept whole; only a hostile one is longer
 
 # All that urllib3, http.client, ssl and the socket raise while a request is sent and its answer read.
