@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-BUILD_FOLDER = Path(__file__).parent / "build"  # go.mod and go.sum: the build is pinned
+BUILD_FOLDER = Path(__file__).parent / "go"  # go.mod and go.sum: the build is pinned
 
 _KUBERNETES_VERSION = "v1.34.4"
 _TOOLS = {"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver", "etcd": "go.etcd.io/etcd/server/v3"}
