@@ -64,9 +64,18 @@ def write(text: str) -> None:
         raise OomdbError(f"standard output cannot be written: {err.strerror or err}.") from err
 
 
-def note(text: str, app: "App", *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """Write a message for people to stderr, one line, with the time where it goes to a log; `-q` silences it."""
-    if app.verbosity == "quiet" or sys.stderr is None:
+def note(
+    text: str,
+    app: "App",
+    *,
+    is_error: bool = False,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> None:
+    """Write a message for people to stderr, one line, with the time where it goes to a log.
+
+    `-q` silences all but errors.
+    """
+    if (app.verbosity == "quiet" and not is_error) or sys.stderr is None:
         return
     stamp = "" if sys.stderr.isatty() else f"{format_instant(clock())} "
     sys.stderr.write(f"{stamp}{escape_controls(text)}\n")

@@ -79,13 +79,14 @@ class CollectProgress(Listener):
     def scanned(self, scan: ClusterScan, new_occurrences: int) -> None:
         """Count it, and finish the cluster's bar, or say in a line what came out."""
         self._tally.add(scan, new_occurrences)
-        told = f"{len(scan.findings)} findings, {new_occurrences} new" if scan.status in READ else scan.error
+        is_read = scan.status in READ
+        told = f"{len(scan.findings)} findings, {new_occurrences} new" if is_read else scan.error
         with self._lock:
             task = self._tasks.get(scan.cluster)
             if self._bars is not None and task is not None:
                 self._bars.update(task, total=1, completed=1, note=f"{scan.status}: {told}")
             else:
-                note(f"{scan.cluster}: {scan.status}: {told}", self._app)
+                note(f"{scan.cluster}: {scan.status}: {told}", self._app, is_error=not is_read)
 
     def _say(self, text: str) -> None:
         if self._bars is not None:

@@ -36,6 +36,18 @@ def test_quiet_is_the_log_line_alone(fleet: Fleet, capsys: pytest.CaptureFixture
     assert re.fullmatch(r"run=1 clusters=3/3 findings=3 new_occurrences=3 seconds=\d+ exit=0\n", told)
 
 
+def test_quiet_still_says_which_cluster_could_not_be_read_and_why(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet.servers["stone-prod-p01"].stop()
+    assert run(fleet.args("-q")) == 0
+    shown, told = capsys.readouterr()
+    assert shown == ""
+    why, last = told.splitlines()
+    assert re.search(r"^\S+ stone-prod-p01: unreachable: https://\S+ connection refused; ", why)
+    assert last.startswith("run=1 clusters=2/3 ")
+
+
 def test_verbose_names_the_namespaces_that_are_skipped(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
     run(fleet.args("-v"))
     assert "kflux-prd-rh02: namespace test-x skipped: name test-*" in capsys.readouterr().err
