@@ -5,7 +5,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import JSON, Column, ColumnElement, Select, and_, case, func, or_, select, tuple_, type_coerce
+from sqlalchemy import (
+    JSON,
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    case,
+    func,
+    or_,
+    select,
+    tuple_,
+    type_coerce,
+)
 
 from oomdb.model import CRASH_LOOP_BACK_OFF, OOM_KILLED
 from oomdb.queries.filters import FindingFilter
@@ -106,7 +119,7 @@ def build_findings_query(filters: FindingFilter, limit: int | None) -> ListQuery
     statement = (
         select(*columns, _artifact_path("description"), _artifact_path("log"))
         .join_from(runs, findings, _of_run(table))
-        .where(runs.c.status.in_(READ), *_of_runs(filters), *_of_pods(filters, table))
+        .where(runs.c.status.in_(READ), *_of_runs(filters), *of_pods(filters, table))
         .order_by(
             *_newest_run_first(table),
             _type_order(table.type),
@@ -158,7 +171,7 @@ def build_occurrences_query(store: Store, filters: FindingFilter, limit: int | N
         "container_id",
     )
     columns = [table[name] for name in names]
-    conditions = _of_pods(filters, table)
+    conditions = of_pods(filters, table)
     since = filters.since
     if isinstance(filters.run, int):
         seen_since, seen = _seen_by_run(store, filters.run)
@@ -225,25 +238,49 @@ def list_missed_clusters(store: Store, run_id: int, clusters: Sequence[str] = ()
         clusters: globs, of which one must fit; none: every cluster.
     """
     with store.reading() as conn:
-        at = conn.execute(select(runs.c.started_at).where(runs.c.id == run_id)).scalar_one()
-        read_now = select(run_clusters.c.cluster).where(
-            run_clusters.c.run_id == run_id, run_clusters.c.status.in_(READ)
-        )
-        statement = (
-            select(run_clusters.c.cluster, func.max(runs.c.started_at, type_=runs.c.started_at.type))
-            .join_from(run_clusters, runs)
-            .where(runs.c.started_at.between(at - KNOWN_FOR, at), run_clusters.c.status.in_(READ))
-            .where(run_clusters.c.cluster.not_in(read_now), any_glob(run_clusters.c.cluster, clusters))
-            .group_by(run_clusters.c.cluster)
-            .order_by(run_clusters.c.cluster)
-        )
-        return [(row[0], row[1]) for row in conn.execute(statement)]
+        return read_missed_clusters(conn, run_id, clusters=clusters)
+
+
+def read_missed_clusters(
+    conn: Connection, run_id: int, *, clusters: Sequence[str] = (), scope: str | None = None
+) -> list[tuple[str, datetime]]:
+    """Return what `list_missed_clusters` does; with `scope` the clusters that runs of that scope had read."""
+    at = conn.execute(select(runs.c.started_at).where(runs.c.id == run_id)).scalar_one()
+    read_now = select(run_clusters.c.cluster).where(run_clusters.c.run_id == run_id, run_clusters.c.status.in_(READ))
+    statement = (
+        select(run_clusters.c.cluster, func.max(runs.c.started_at, type_=runs.c.started_at.type))
+        .join_from(run_clusters, runs)
+        .where(runs.c.started_at.between(at - KNOWN_FOR, at), run_clusters.c.status.in_(READ))
+        .where(run_clusters.c.cluster.not_in(read_now), any_glob(run_clusters.c.cluster, clusters))
+        .group_by(run_clusters.c.cluster)
+        .order_by(run_clusters.c.cluster)
+    )
+    if scope is not None:
+        statement = statement.where(runs.c.scope == scope)
+    return [(row[0], row[1]) for row in conn.execute(statement)]
 
 
 def any_glob(column: Column[str], patterns: Sequence[str]) -> ColumnElement[bool]:
     """Build 'the column fits one of the globs'; without globs every value does."""
     # and_() of nothing would be deprecated SQL for TRUE
     return or_(*(matches_glob(column, pattern) for pattern in patterns)) if patterns else column.is_not(None)
+
+
+def of_pods(filters: FindingFilter, table: Any) -> list[ColumnElement[bool]]:
+    """Build which pods and types are wanted, of the columns of `findings` or `occurrences`."""
+    conditions = [any_glob(table.cluster, filters.clusters), any_glob(table.namespace, filters.namespaces)]
+    for column, values in (
+        (table.application, filters.applications),
+        (table.component, filters.components),
+        (table.workload, filters.workloads),
+    ):
+        if values:
+            conditions.append(column.in_(values))
+    if filters.types:
+        conditions.append(func.lower(table.type).in_([type_.lower() for type_ in filters.types]))
+    if filters.pod:
+        conditions.append(contains(table.pod, filters.pod))
+    return conditions
 
 
 def _iter_rows(store: Store, query: ListQuery) -> Iterator[Sequence[Cell]]:
@@ -271,22 +308,6 @@ def _of_runs(filters: FindingFilter) -> list[ColumnElement[bool]]:
         conditions.append(runs.c.started_at >= filters.since)
     if filters.until is not None:
         conditions.append(runs.c.started_at <= filters.until)
-    return conditions
-
-
-def _of_pods(filters: FindingFilter, table: Any) -> list[ColumnElement[bool]]:
-    conditions = [any_glob(table.cluster, filters.clusters), any_glob(table.namespace, filters.namespaces)]
-    for column, values in (
-        (table.application, filters.applications),
-        (table.component, filters.components),
-        (table.workload, filters.workloads),
-    ):
-        if values:
-            conditions.append(column.in_(values))
-    if filters.types:
-        conditions.append(func.lower(table.type).in_([type_.lower() for type_ in filters.types]))
-    if filters.pod:
-        conditions.append(contains(table.pod, filters.pod))
     return conditions
 
 

@@ -66,6 +66,15 @@ def find_reportable_run(conn: Connection, wanted: Literal["latest"] | int) -> Ru
     return run
 
 
+def find_previous_run(conn: Connection, run: Run) -> Run | None:
+    """Return the newest run of the same scope that is older than `run` and read a cluster, None for none."""
+    begun = runs.c.started_at
+    earlier = and_(begun <= run.started_at, or_(begun < run.started_at, runs.c.id < run.id))
+    same = select(runs).where(runs.c.scope == run.scope, runs.c.status.in_(READ), earlier, _READ_SOMETHING)
+    row = conn.execute(same.order_by(*_newest_first()).limit(1)).first()
+    return _run_of(row) if row else None
+
+
 def find_newer_of_other_scope(conn: Connection, run: Run) -> Run | None:
     """Return the newest run of another scope that read a cluster and is newer than `run`, None for none."""
     return _find_newest_after(conn, run, _READ_SOMETHING, runs.c.scope != run.scope)

@@ -97,6 +97,11 @@ def greatest(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElemen
     return func.max(one, other)
 
 
+def earlier_by(at: ColumnElement[Any], seconds: ColumnElement[int]) -> ColumnElement[Any]:
+    """Build the instant that lies so many seconds before a stored one."""
+    return func.datetime(at, func.printf("-%d seconds", seconds), type_=at.type)
+
+
 def stored_day(column: ColumnElement[Any]) -> ColumnElement[str]:
     """Build the UTC day of a stored instant, as `day_of` gives it."""
     return func.substr(column, 1, 10)

@@ -1,7 +1,7 @@
-"""Runs with a scope of their own, recorded in one call."""
+"""Runs with a scope and a time range of their own, recorded in one call."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from oomdb.model import ClusterScan
 from oomdb.store.database import Store
@@ -10,9 +10,15 @@ from oomdb.store.writer import record_scan
 from tests.store.builders import NOW, start
 
 
-def record_run(store: Store, *scans: ClusterScan, at: datetime = NOW, scope: str = "all") -> int:
+def record_run(
+    store: Store,
+    *scans: ClusterScan,
+    at: datetime = NOW,
+    scope: str = "all",
+    lookback: timedelta = timedelta(days=1),
+) -> int:
     """Record a run from begin to finish and return its number."""
-    run_id = begin_run(store, replace(start(at=at, scope_hash=scope), scope=scope), now=at)
+    run_id = begin_run(store, replace(start(at=at, scope_hash=scope), scope=scope, lookback=lookback), now=at)
     for part in scans:
         record_scan(store, run_id, part, seen_at=at)
     finish_run(store, run_id, now=at)
