@@ -47,6 +47,12 @@ def parse_span(text: str) -> timedelta:
     return span
 
 
+def format_span(span: timedelta) -> str:
+    """Return a span as people type it, in the largest unit that leaves nothing over: `2M`, `7d`, `36h`."""
+    unit = next(name for name, length in reversed(_UNITS.items()) if not span % length)
+    return f"{span // _UNITS[unit]}{unit}"
+
+
 def parse_instant(text: str, *, now: datetime) -> datetime:
     """Return the UTC instant of an ISO 8601 text, or of a span counted back from `now`.
 

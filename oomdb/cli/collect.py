@@ -17,6 +17,7 @@ from oomdb.cli.export_output import show_export_result
 from oomdb.cli.options import command, option, pass_app
 from oomdb.cli.output import note, write
 from oomdb.cli.progress import CollectProgress
+from oomdb.cli.report_options import report_options
 from oomdb.collect.capture import CaptureRequest
 from oomdb.collect.lookback import AUTO, LONGEST, plan_lookbacks
 from oomdb.collect.namespaces import NamespaceRules, parse_ephemeral_rules, parse_name_filters
@@ -40,6 +41,7 @@ from oomdb.version import __version__
 
 if TYPE_CHECKING:
     from oomdb.cli.options import App
+    from oomdb.reports.wishes import ReportWishes
 
 EXIT_NOTHING_READ = 1
 EXIT_INCOMPLETE = 3
@@ -88,7 +90,8 @@ EXIT_INCOMPLETE = 3
 @option("--no-artifacts", is_flag=True, help="Save no descriptions and logs.")
 @option("--log-tail-lines", type=click.IntRange(1), help="Only the last lines of each log.")
 @option("--log-limit-bytes", type=click.IntRange(1), default=10 * 2**20, help="At most so many bytes of each log.")
-@option("--report", "wants_report", is_flag=True, help="Write the exports afterwards.")
+@option("--report", "wants_report", is_flag=True, help="Write the report afterwards: html, csv, json, table.")
+@report_options
 @option("--strict", is_flag=True, help="Exit with 3 where something could not be read.")
 @option("--allow-overlap", is_flag=True, help="Run even if another collect of the same scope is running.")
 @option("--no-tarballs", is_flag=True, hidden=True, help="Accepted from old jobs; there are no tarballs yet.")
@@ -114,6 +117,7 @@ def collect_command(
     log_tail_lines: int | None,
     log_limit_bytes: int,
     wants_report: bool,
+    wishes: "ReportWishes",
     strict: bool,
     allow_overlap: bool,
     no_tarballs: bool,  # noqa: ARG001  # there are none
@@ -170,7 +174,7 @@ def collect_command(
         if span is None:
             request = _look_back_automatically(store, targets, request, scope)
         start = _describe_start(request, scope, AUTO if span is None else time_range.strip())
-        return _run(app, store, targets, request, start, tally, wants_report, strict, allow_overlap)
+        return _run(app, store, targets, request, start, tally, wishes if wants_report else None, strict, allow_overlap)
 
 
 def _run(
@@ -180,7 +184,7 @@ def _run(
     request: CollectRequest,
     start: RunStart,
     tally: Tally,
-    wants_report: bool,
+    wishes: "ReportWishes | None",
     strict: bool,
     allow_overlap: bool,
 ) -> int:
@@ -203,16 +207,17 @@ def _run(
     code = _exit_code(result, strict=strict)
     if result.clusters_read:
         _show_summary(app, store, result)
-        if wants_report:
+        if wishes is not None:
             written = write_exports(
                 store,
                 result.run_id,
                 output_dir=app.output_folder,
+                wishes=wishes,
                 zone=app.zone,
                 file_mode=app.settings.artifact_file_mode,
             )
             show_export_result(written, app)
-    elif wants_report:
+    elif wishes is not None:
         note("no cluster could be read: the exports were left as they are", app)
     return code
 

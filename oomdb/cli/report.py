@@ -8,6 +8,7 @@ import click
 from oomdb.cli.export_output import show_export_result, show_selection
 from oomdb.cli.options import command, filter_options, option, pass_app
 from oomdb.cli.output import write
+from oomdb.cli.report_options import report_options
 from oomdb.errors import UsageError
 from oomdb.reports.content import build_content
 from oomdb.reports.files import FORMATS, write_exports
@@ -16,16 +17,19 @@ from oomdb.store.database import Store, database_path, open_for_reading, open_fo
 if TYPE_CHECKING:
     from oomdb.cli.options import App
     from oomdb.queries.filters import FindingFilter
+    from oomdb.reports.wishes import ReportWishes
 
 _ALL = "all"
 
 
 @command(
     "report",
-    short_help="Write the exports of a run: csv, json, table.",
+    short_help="Write the report of a run: html, csv, json, table.",
     examples=(
         ("The latest run, all formats, into the output folder", "oomdb report"),
+        ("Charts over half a year, and the page opened", "oomdb report --plot-range 6M --open"),
         ("Run 42 as CSV on stdout", "oomdb report --run 42 --format csv --stdout"),
+        ("The page in the team's own colours", "oomdb report --format html --theme team.css"),
     ),
 )
 @filter_options("run")
@@ -37,40 +41,68 @@ _ALL = "all"
     default=(_ALL,),
     help="What to write; may be given several times.",
 )
+@report_options
 @option("--stdout", "to_stdout", is_flag=True, help="Print the one --format instead of writing files.")
 @option("--no-backup", is_flag=True, help="Write over the old files instead of renaming them first.")
+@option("--open", "wants_open", is_flag=True, help="Open the page in the browser afterwards.")
 @pass_app
 def report_command(
-    *, app: "App", filters: "FindingFilter", formats: Sequence[str], to_stdout: bool, no_backup: bool
+    *,
+    app: "App",
+    filters: "FindingFilter",
+    formats: Sequence[str],
+    wishes: "ReportWishes",
+    to_stdout: bool,
+    no_backup: bool,
+    wants_open: bool,
 ) -> None:
-    """Rebuild oom_results.csv, .json and .table from the database.
+    """Rebuild oom_results.html, .csv, .json and .table from the database.
 
     A row is the findings of one cluster, namespace, pod and type, as the legacy script counted. Without --run it is the
-    newest run over all contexts that read at least one cluster. Old files are renamed by the time of their last change;
-    a file that would not change is left alone.
+    newest run over all contexts that read at least one cluster; the charts show the runs up to it. Old files are
+    renamed by the time of their last change; a file that would not change is left alone.
+
+    The page is one file that loads nothing: it opens from a mail, a share, or Jenkins, without script too. Links to
+    descriptions and logs are relative, so that the folder can be copied as a whole.
     """
     wanted = "latest" if filters.run is None else filters.run
     chosen = tuple(FORMATS) if _ALL in formats else tuple(dict.fromkeys(formats))
     if to_stdout:
         if len(chosen) != 1:
             raise UsageError("--stdout takes exactly one --format, for example: --format csv --stdout.")
+        if wants_open:
+            raise UsageError("--open shows the file that --stdout does not write; use one of them.")
         with open_for_reading(app.database) as store:
-            content = build_content(store, wanted, output_dir=app.output_folder)
+            content = build_content(
+                store, wanted, output_dir=app.output_folder, wishes=wishes, zone=app.zone, generated_at=app.now
+            )
         show_selection(content, app, found=f"{len(content.rows)} rows")
         write(FORMATS[chosen[0]](content).decode())
         return
+    if wants_open and "html" not in chosen:
+        raise UsageError("--open shows the page: add --format html, or leave --format out.")
     with _open_existing(app) as store:
         result = write_exports(
             store,
             wanted,
             output_dir=app.output_folder,
             formats=chosen,
+            wishes=wishes,
             backup=not no_backup,
             zone=app.zone,
+            generated_at=app.now,
             file_mode=app.settings.artifact_file_mode,
         )
     show_selection(result.content, app, found=f"{len(result.content.rows)} rows")
     show_export_result(result, app)
+    if wants_open:
+        _open_page(app)
+
+
+def _open_page(app: "App") -> None:
+    page = (app.output_folder / "oom_results.html").absolute()
+    if click.launch(page.as_uri()) != 0:
+        raise UsageError(f"no program opens {page}; open it in a browser yourself.")
 
 
 def _open_existing(app: "App") -> Store:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from oomdb.queries.selection import Run, find_newer_of_other_scope, find_newer_unread, find_reportable_run
-from oomdb.store.schema import artifacts, findings, run_clusters
+from oomdb.store.schema import artifacts, findings, run_clusters, run_counts, run_gaps
 from oomdb.timespan import format_instant
 
 
@@ -34,11 +34,16 @@ class ExportRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterCoverage:
-    """How much of a cluster the run looked at."""
+    """How much of a cluster the run looked at; None where nobody counted, or the database does not tell."""
 
     cluster: str
     status: str
     error: str
+    namespaces_scanned: int | None = None
+    namespaces_failed: int | None = None
+    pods_seen: int | None = None
+    gaps: int = 0
+    new_occurrences: int = 0  # kills and loops that no earlier run had seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +87,17 @@ def list_export_rows(conn: Connection, run: Run) -> list[ExportRow]:
 
 def list_coverage(conn: Connection, run: Run) -> list[ClusterCoverage]:
     """Return the clusters of a run, by name."""
-    columns = select(run_clusters.c.cluster, run_clusters.c.status, run_clusters.c.error)
-    rows = conn.execute(columns.where(run_clusters.c.run_id == run.id).order_by(run_clusters.c.cluster))
-    return [ClusterCoverage(cluster=row.cluster, status=row.status, error=row.error) for row in rows]
+    table = run_clusters.c
+    gaps = select(func.count()).where(run_gaps.c.run_id == table.run_id, run_gaps.c.cluster == table.cluster)
+    new = select(func.coalesce(func.sum(run_counts.c.new_occurrences), 0)).where(
+        run_counts.c.run_id == table.run_id, run_counts.c.cluster == table.cluster
+    )
+    columns = (table.cluster, table.status, table.error, table.namespaces_scanned, table.namespaces_failed)
+    counted = (gaps.scalar_subquery().label("gaps"), new.scalar_subquery().label("new_occurrences"))
+    rows = conn.execute(
+        select(*columns, table.pods_seen, *counted).where(table.run_id == run.id).order_by(table.cluster)
+    )
+    return [ClusterCoverage(**row._mapping) for row in rows]
 
 
 def read_timestamps(row: Any) -> list[str]:

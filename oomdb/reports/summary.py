@@ -6,8 +6,8 @@ from datetime import date, tzinfo
 
 from oomdb.model import CRASH_LOOP_BACK_OFF, OOM_KILLED
 from oomdb.queries.instances import Instance
+from oomdb.reports.backups import format_day
 from oomdb.reports.content import order_types
-from oomdb.reports.files import format_day
 from oomdb.table import escape_controls
 
 _RULE = "=" * 46

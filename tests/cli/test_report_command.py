@@ -41,7 +41,7 @@ def history() -> None:
 def test_all_files_are_written_and_named_on_stdout(report: Report) -> None:
     code, out, err = report()
     assert code == 0
-    assert out.splitlines() == [f"output/oom_results.{name}" for name in ("csv", "json", "table")]
+    assert out.splitlines() == [f"output/oom_results.{name}" for name in ("html", "csv", "json", "table")]
     assert "run 1 of 2026-01-15 15:00:00 UTC (incomplete): 1 rows\n" in err
     assert "prod-b: unreachable: connection refused\n" in err
     assert "run 3 of 2026-01-17 15:00:00 UTC is newer, but could read no cluster\n" in err
@@ -55,9 +55,9 @@ def test_backups_are_announced_and_what_would_not_change_is_left(report: Report)
     assert "Backed up" not in err
     assert "output/oom_results.csv is up to date\n" in err
     _, _, err = report("--run", "2")
-    assert "Backed up 3 existing file(s):\n" in err
+    assert "Backed up 4 existing file(s):\n" in err
     backups = sorted(path.name for path in Path("output").glob("oom_results_*"))
-    assert len(backups) == 3
+    assert len(backups) == 4
     assert all(f"  → {name}\n" in err for name in backups)
 
 
@@ -76,7 +76,7 @@ def test_only_the_formats_that_are_named_are_written(report: Report) -> None:
 
 
 @pytest.mark.usefixtures("history")
-@pytest.mark.parametrize("name", ["csv", "json", "table"])
+@pytest.mark.parametrize("name", ["html", "csv", "json", "table"])
 def test_stdout_is_what_the_file_would_be_and_nothing_is_written(report: Report, name: str) -> None:
     code, out, _ = report("--format", name, "--stdout")
     assert code == 0
@@ -125,3 +125,45 @@ def test_the_files_lie_in_the_output_folder_and_paths_inside_are_absolute(report
     document = json.loads((tmp_path / "elsewhere" / "oom_results.json").read_text())
     assert document["_metadata"]["clusters"]["prod-b"]["status"] == "unreachable"
     assert document["prod-a"]["shop"]["checkout-1"]["oom_timestamps"] == ["2026-01-15T14:00:00Z"]
+
+
+@pytest.mark.usefixtures("history")
+def test_the_page_is_as_it_is_wished(report: Report, tmp_path: Path) -> None:
+    (tmp_path / "team.css").write_text("h1 { color: teal }")
+    options = ("--plot-range", "7d", "--theme", str(tmp_path / "team.css"), "--team-title", "Team Blue", "--top", "1")
+    code, out, _ = report("--format", "html", "--stdout", *options)
+    assert code == 0
+    assert "Plot range: 7d" in out
+    assert "h1 { color: teal }" in out
+    assert '<p class="team">Team Blue</p>' in out
+
+
+@pytest.mark.usefixtures("history")
+def test_the_settings_file_and_the_environment_head_the_page(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "oomdb.toml").write_text('[report]\nteam-title = "Team Blue"\n')
+    monkeypatch.setenv("OOMDB_THEME", "dark")
+    _, out, _ = report("--config", str(tmp_path / "oomdb.toml"), "--format", "html", "--stdout")
+    assert '<p class="team">Team Blue</p>' in out
+    assert '<html lang="en" data-theme="dark">' in out
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--theme", "pink"), "'pink' is no theme; use light, dark, auto, or a file that ends in .css."),
+        (("--plot-range", "2 months"), "'2 months' is not a time span"),
+        (("--top", "0"), "0 is not in the range x>=1"),
+        (("--open", "--format", "csv"), "--open shows the page: add --format html, or leave --format out."),
+        (("--open", "--stdout", "--format", "html"), "--open shows the file that --stdout does not write"),
+    ],
+)
+def test_a_wrong_wish_is_wrong_usage_and_touches_nothing(
+    report: Report, options: tuple[str, ...], message: str
+) -> None:
+    code, out, err = report(*options)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert not list(Path("output").glob("oom_results*"))

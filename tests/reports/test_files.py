@@ -22,8 +22,9 @@ from oomdb.model import (
 )
 from oomdb.queries.instances import list_instances_of_pods, list_instances_of_run
 from oomdb.queries.selection import find_run
+from oomdb.reports.backups import backup_name
 from oomdb.reports.content import build_content
-from oomdb.reports.files import backup_name, write_exports
+from oomdb.reports.files import FORMATS, write_exports
 from oomdb.reports.summary import render_pod_summary, render_run_summary
 from oomdb.store.database import Store, open_for_writing
 from oomdb.store.runs import RunStart, begin_run, finish_run
@@ -175,7 +176,7 @@ def test_a_run_that_is_not_there_is_an_error_that_says_where_runs_are_listed(sto
 def test_existing_files_are_renamed_by_their_time_and_unchanged_ones_left_alone(store: Store, tmp_path: Path) -> None:
     record(store, finding())
     first = write_exports(store, "latest", output_dir=tmp_path, zone=NEW_YORK)
-    assert {path.name for path in first.written} == {"oom_results.csv", "oom_results.json", "oom_results.table"}
+    assert {path.name for path in first.written} == {f"oom_results.{name}" for name in FORMATS}
     for path in first.written:
         os.utime(path, (NOON.timestamp(), NOON.timestamp()))
     again = write_exports(store, "latest", output_dir=tmp_path, zone=NEW_YORK)
@@ -186,6 +187,7 @@ def test_existing_files_are_renamed_by_their_time_and_unchanged_ones_left_alone(
     third = write_exports(store, "latest", output_dir=tmp_path, zone=NEW_YORK)
     assert {path.name for path in third.backed_up} == {
         "oom_results_15-Jan-2026_07-00-00-EST.csv",
+        "oom_results_15-Jan-2026_07-00-00-EST.html",
         "oom_results_15-Jan-2026_07-00-00-EST.json",
         "oom_results_15-Jan-2026_07-00-00-EST.table",
     }
@@ -221,7 +223,7 @@ def test_exports_are_noted_so_that_no_import_takes_them_for_runs(store: Store, t
     with store.reading() as conn:
         noted = conn.exec_driver_sql("SELECT kind, path, rows, run_id FROM import_files ORDER BY path").fetchall()
     assert [tuple(row) for row in noted] == [
-        ("export", str(tmp_path / f"oom_results.{name}"), 1, 1) for name in ("csv", "json", "table")
+        ("export", str(tmp_path / f"oom_results.{name}"), 1, 1) for name in ("csv", "html", "json", "table")
     ]
 
 
@@ -284,3 +286,39 @@ def test_the_summary_of_pods_counts_each_kill_once_and_by_the_day_of_the_kill(st
         "OOMKilled: 2 instance(s) on 15-Jan-2026, Namespace: shop (cluster: c1)",
         "CrashLoopBackOff: 0 instances (no occurrences in the history)",
     ]
+
+
+def test_a_page_that_says_the_same_stays_and_the_next_one_links_to_it(store: Store, tmp_path: Path) -> None:
+    record(store, finding())
+    write_exports(store, "latest", output_dir=tmp_path, formats=["html"], zone=UTC, generated_at=NOON)
+    os.utime(tmp_path / "oom_results.html", (NOON.timestamp(), NOON.timestamp()))
+    later = NOON + timedelta(hours=1)
+    again = write_exports(store, "latest", output_dir=tmp_path, formats=["html"], zone=UTC, generated_at=later)
+    assert (again.written, again.backed_up) == ((), ())
+
+    record(store, finding("shop-2"), at=NOON + timedelta(hours=3))
+    third = write_exports(store, "latest", output_dir=tmp_path, formats=["html"], zone=UTC, generated_at=later)
+    assert [path.name for path in third.backed_up] == ["oom_results_15-Jan-2026_12-00-00-UTC.html"]
+    page = (tmp_path / "oom_results.html").read_text()
+    assert '<a href="oom_results_15-Jan-2026_12-00-00-UTC.html">Open report' in page
+    fourth = write_exports(store, "latest", output_dir=tmp_path, formats=["html"], zone=UTC, generated_at=later)
+    assert fourth.written == ()
+
+
+def test_a_page_of_somebody_else_is_kept_as_a_past_report(store: Store, tmp_path: Path) -> None:
+    record(store, finding())
+    (tmp_path / "oom_results.html").write_text("<html>the legacy script's")
+    result = write_exports(store, "latest", output_dir=tmp_path, formats=["html"], zone=UTC)
+    (backup,) = result.backed_up
+    assert backup.read_text() == "<html>the legacy script's"
+    assert f'<a href="{backup.name}">' in (tmp_path / "oom_results.html").read_text()
+
+
+def test_files_that_are_gone_are_told_on_the_page(store: Store, tmp_path: Path) -> None:
+    record(store, finding(), with_artifacts=True)
+    content = build_content(store, "latest", output_dir=tmp_path)
+    assert len(content.missing_files) == 2
+    for path in content.missing_files:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).touch()
+    assert build_content(store, "latest", output_dir=tmp_path).missing_files == frozenset()

@@ -3,44 +3,17 @@
 import csv
 import io
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 from oomdb.queries.exports import ClusterCoverage
-from oomdb.queries.selection import Run
 from oomdb.reports.content import ReportContent, ReportRow
 from oomdb.reports.csv_export import render_csv
 from oomdb.reports.json_export import render_json
 from oomdb.reports.table_export import render_table
 from oomdb.table import unguard_cell
+from tests.reports.contents import content, row
 
 LEGACY = Path(__file__).parent.parent / "data" / "exports"
-RUN = Run(
-    id=42,
-    started_at=datetime(2026, 3, 4, 14, 0, tzinfo=UTC),
-    status="complete",
-    origin="collect",
-    scope="all",
-    time_range="1d",
-)
-
-
-def content(*rows: ReportRow, clusters: tuple[ClusterCoverage, ...] = ()) -> ReportContent:
-    return ReportContent(run=RUN, clusters=clusters, rows=rows, newer_of_other_scope=None)
-
-
-def row(**given: str) -> ReportRow:
-    values = {
-        "cluster": "c1",
-        "namespace": "shop-tenant",
-        "pod": "shop-1",
-        "type": "OOMKilled",
-        "application": "",
-        "component": "",
-        "description_file": "",
-        "pod_log_file": "",
-    }
-    return ReportRow(**(values | given), timestamps=("2026-03-04T06:17:44Z",), sources=("oc_get_pods",))
 
 
 def legacy_content() -> ReportContent:

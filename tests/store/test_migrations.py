@@ -21,7 +21,7 @@ from oomdb.queries.filters import FindingFilter
 from oomdb.queries.instances import list_instances_of_run
 from oomdb.queries.lists import build_coverage_query, stream
 from oomdb.queries.selection import find_latest_run
-from oomdb.reports.files import write_exports
+from oomdb.reports.files import FORMATS, write_exports
 from oomdb.store.checks import check_database
 from oomdb.store.database import Migrations, Store, open_for_reading, open_for_writing
 from oomdb.store.schema import REVISION, TABLES, metadata
@@ -160,7 +160,7 @@ def test_reports_of_an_upgraded_database_are_those_of_its_time(kept: Path, tmp_p
         assert len(listed) == 3
     with open_for_writing(str(kept)) as store:
         written = write_exports(store, "latest", output_dir=tmp_path / "exports", zone=UTC)
-    assert sorted(file.name for file in written.written) == [f"oom_results.{it}" for it in ("csv", "json", "table")]
+    assert sorted(file.name for file in written.written) == sorted(f"oom_results.{name}" for name in FORMATS)
 
 
 def test_an_upgraded_database_takes_runs_and_knows_nothing_of_namespaces_before_them(kept: Path) -> None:
