@@ -32,11 +32,12 @@ class Entry(NamedTuple):
 
 COMMANDS: tuple[Entry, ...] = (
     Entry("collect", "oomdb.cli.collect:collect_command", "Scan the clusters and store a run.", "Collect"),
-    Entry("report", "oomdb.cli.report:report_command", "Write the exports of a run: csv, json, table.", "Report"),
+    Entry("report", "oomdb.cli.report:report_command", "Write the report of a run: html, csv, json, table.", "Report"),
     Entry("summary", "oomdb.cli.summary:summary_command", "Show kills and crash loops per pod and day.", "Report"),
     Entry("runs", "oomdb.cli.runs:runs_command", "List the runs.", "Lists"),
     Entry("findings", "oomdb.cli.findings:findings_command", "List what runs found.", "Lists"),
     Entry("occurrences", "oomdb.cli.occurrences:occurrences_command", "List kills and loops, each once.", "Lists"),
+    Entry("trends", "oomdb.cli.trends:trends_command", "Compare the last days with those before.", "Lists"),
     Entry("coverage", "oomdb.cli.coverage:coverage_command", "List what runs looked at, and what not.", "Lists"),
     Entry("why", "oomdb.cli.why:why_command", "Say why an OOM of a namespace might not be seen.", "Lists"),
     Entry("sql", "oomdb.cli.sql:sql_command", "Ask the database with SQL; it cannot write.", "Lists"),

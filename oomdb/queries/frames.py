@@ -1,7 +1,7 @@
 """The history as pandas DataFrames, for notebooks: `oomdb.open_store(url)`."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from os import PathLike, fspath
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
@@ -18,9 +18,11 @@ from oomdb.queries.lists import (
     resolve_run,
     stream,
 )
+from oomdb.queries.trends import find_trends, parse_dimensions
+from oomdb.queries.trends_frame import build_trends_frame
 from oomdb.store.database import Store, open_for_reading
 from oomdb.store.dialect import Instant
-from oomdb.timespan import parse_instant
+from oomdb.timespan import parse_instant, parse_span
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,6 +112,44 @@ class History:
         if filters.run is not None:
             filters = resolve_run(self._store, filters)
         return self._frame(build_coverage_query(filters, None))
+
+    def trends(
+        self,
+        *,
+        by: Texts = ("cluster", "namespace"),
+        window: str | timedelta = "7d",
+        periods: int = 2,
+        until: When = None,
+        cluster: Texts = (),
+        namespace: Texts = (),
+        pod: str = "",
+        type: Texts = (),
+        application: Texts = (),
+        component: Texts = (),
+        workload: Texts = (),
+    ) -> "pd.DataFrame":
+        """Return how often things happened in windows of time: a row per group, window (newest first) and type.
+
+        The windows and the numbers of `oomdb trends`; each kill and each loop is one occurrence, and a loop counts in
+        each window that it overlaps. A window holds what happened after `window_since`, up to and including
+        `window_until`; without `until` the newest ends when the latest run began.
+
+        Columns: those of `by`; `type`, `window_since`, `window_until`; `occurrences` (0: looked at, and nothing seen;
+        NA: nobody looked); `restarts` (the highest number seen; NA where it is not known) if `by` has `pod`;
+        `complete_share` and `covered_share`: which part of the window reads of the whole cluster looked at, and which
+        part they and reads of a part of it did, 0 to 1, of the cluster that was looked at least; NA where no run noted
+        what it read. What was not looked at entirely is counted from below.
+
+        Raises:
+            UsageError: for a dimension or windows that cannot be, and where no run has read a cluster and `until` is
+                not given.
+        """
+        filters = _filter(None, cluster, namespace, pod, type, application, component, workload, until=until)
+        length = parse_span(window) if isinstance(window, str) else window
+        dimensions = parse_dimensions(_texts(by))
+        with self._store.reading() as conn:
+            trends = find_trends(conn, filters, by=dimensions, window=length, periods=periods)
+        return build_trends_frame(trends)
 
     def close(self) -> None:
         """Let go of the database."""
