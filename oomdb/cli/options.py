@@ -91,7 +91,7 @@ def list_options(function: _Function) -> _Function:
         chosen = _chosen_format({name: kwargs.pop(name) for name in _FORMATS})
         return function(*args, output=Output(format=chosen, headers=not no_headers, limit=limit), **kwargs)
 
-    decorated: _Function = _with_options(wrapper, _list_options())
+    decorated: _Function = with_options(wrapper, _list_options())
     return decorated
 
 
@@ -109,7 +109,7 @@ def filter_options(*names: str) -> Callable[[_Function], _Function]:
             given = {name: kwargs.pop(name) for name in chosen}
             return function(*args, filters=_build_filter(given), **kwargs)
 
-        decorated: _Function = _with_options(wrapper, [options[name] for name in chosen])
+        decorated: _Function = with_options(wrapper, [options[name] for name in chosen])
         return decorated
 
     return decorate
@@ -379,7 +379,7 @@ def _filter_options() -> dict[str, Option]:
     }
 
 
-def _with_options(function: Callable[..., Any], options: Sequence[Option]) -> Any:
+def with_options(function: Callable[..., Any], options: Sequence[Option]) -> Any:
     """Return the function with options that exist already, where click's decorator would make them."""
     for ready in reversed(options):
         function = click.option(cls=lambda *_args, ready=ready, **_attrs: ready)(function)  # type: ignore[arg-type]
@@ -426,8 +426,11 @@ def _chosen_format(flags: Mapping[Format, bool]) -> Format:
 
 def _build_default_map(ctx: click.Context, settings: "Settings") -> dict[str, Any]:
     """Return what the settings file says about the options of the command that is run: its table before [defaults]."""
+    from oomdb.cli.report_options import declare_report_options  # which is made of this module's
+
     own = _options_by_key(ctx.command.params)
-    shared = _options_by_key([*_global_options(), *_list_options(), *_filter_options().values()])
+    filters = _filter_options().values()
+    shared = _options_by_key([*_global_options(), *_list_options(), *filters, *declare_report_options()])
     reachable = {key: own.get(key, found) for key, found in shared.items()}  # collect has another --namespace
     defaults = _settings_of(settings, table="defaults", values=settings.defaults, options=reachable)
     path = _path_of(ctx)

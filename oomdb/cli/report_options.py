@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from oomdb.cli.options import option
+from oomdb.cli.options import Option, with_options
 from oomdb.cli.types import SPAN
 from oomdb.reports.wishes import DEFAULT_TEAM_TITLE, DEFAULT_TOP, ReportWishes, load_theme
 
@@ -17,17 +17,31 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def report_options(function: _Function) -> _Function:
     """Add the options, and hand the command a `ReportWishes` as `wishes`."""
 
-    @option("--plot-range", metavar="SPAN", type=SPAN, default="2M", help="How far back the charts reach.")
-    @option(
-        "--top", metavar="N", type=click.IntRange(1), default=DEFAULT_TOP, help="At most N rows in the page's table."
-    )
-    @option(
-        "--theme", metavar="NAME|FILE.css", default="auto", help="Look of the page: light, dark, auto, or a CSS file."
-    )
-    @option("--team-title", metavar="TEXT", default=DEFAULT_TEAM_TITLE, help="Heading of the page.")
     @functools.wraps(function)
     def wrapper(*args: Any, plot_range: timedelta, top: int, theme: str, team_title: str, **kwargs: Any) -> Any:
         wishes = ReportWishes(plot_range=plot_range, top=top, theme=load_theme(theme), team_title=team_title)
         return function(*args, wishes=wishes, **kwargs)
 
-    return wrapper  # type: ignore[return-value]  # it takes the function's arguments less `wishes`
+    decorated: _Function = with_options(wrapper, declare_report_options())
+    return decorated
+
+
+def declare_report_options() -> list[Option]:
+    """Return the options, each time anew."""
+    return [
+        Option(["--plot-range"], metavar="SPAN", type=SPAN, default="2M", help="How far back the charts reach."),
+        Option(
+            ["--top"],
+            metavar="N",
+            type=click.IntRange(1),
+            default=DEFAULT_TOP,
+            help="At most N rows in the page's table of findings.",
+        ),
+        Option(
+            ["--theme"],
+            metavar="NAME|FILE.css",
+            default="auto",
+            help="Look of the page: light, dark, auto (as the reader's system is), or a style sheet that is added.",
+        ),
+        Option(["--team-title"], metavar="TEXT", default=DEFAULT_TEAM_TITLE, help="Heading of the page."),
+    ]

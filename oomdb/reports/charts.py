@@ -190,7 +190,7 @@ def _look_at_all(point: RunPoint, type_: str) -> _Look:
     partly = len(read) - len(whole)
     unread = len(point.statuses) - len(read)
     parts = [f"{unread} of {len(point.statuses)} clusters not read"] if unread else []
-    parts += [f"{partly} partly"] if partly else []
+    parts += [f"{partly} of {len(point.statuses)} read in part"] if partly else []
     return _Look(point, count, ", ".join(parts), at_least=True)
 
 

@@ -10,6 +10,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 48, 34, 138  # room for the scale on both sid
 _PLOT_HEIGHT = 180
 _STEP, _NARROWEST = 30, 720  # pixels from point to point: a vertical date fits; width of a chart with few points
 _GRIDLINES = 4
+_CHANGE_WIDTH = 140  # of "counting method changed"
 _ABOVE, _BELOW = -8, 16  # from a point to its value; of two lines in a chart, one has its values below
 # colour, dashes, shape; each colour has 4.5:1 against white (WCAG 1.4.3: the numbers have it too)
 _LOOKS = (
@@ -52,6 +53,15 @@ class Cross:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A place before which counting changed; it is named where the name before it leaves room."""
+
+    x: int
+    title: str
+    is_named: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnLine:
     """One type: its paths are broken at gaps.
 
@@ -81,7 +91,7 @@ class Drawing:
     base: int
     scale: tuple[tuple[int, int], ...]  # y, value
     dates: tuple[tuple[int, str], ...]  # x, label
-    changes: tuple[tuple[int, str], ...]  # x, how counting changed
+    changes: tuple[Change, ...]
     lines: tuple[DrawnLine, ...]
     crosses: tuple[Cross, ...]
 
@@ -115,15 +125,22 @@ def draw(chart: Chart, types: Sequence[str]) -> Drawing:
         base=base,
         scale=tuple((y_of(step * number), step * number) for number in range(_GRIDLINES + 1)),
         dates=tuple((x, place.label) for x, place in zip(xs, chart.places, strict=True)),
-        changes=tuple(
-            (round(x - apart / 2), place.change) for x, place in zip(xs, chart.places, strict=True) if place.change
-        ),
+        changes=tuple(_iter_changes(chart, [round(x - apart / 2) for x in xs])),
         lines=tuple(
             _draw_line(line, look_of(line.type, types), xs, y_of, below=bool(position % 2))
             for position, line in enumerate(chart.lines)
         ),
         crosses=tuple(_iter_crosses(chart.lines[0], xs, base)),
     )
+
+
+def _iter_changes(chart: Chart, xs: Sequence[int]) -> Iterator[Change]:
+    free_from = 0
+    for x, place in zip(xs, chart.places, strict=True):
+        if place.change:
+            is_named = x >= free_from
+            free_from = x + _CHANGE_WIDTH if is_named else free_from
+            yield Change(x=x, title=place.change, is_named=is_named)
 
 
 def _draw_line(line: Line, look: Look, xs: Sequence[int], y_of: Callable[[int], int], *, below: bool) -> DrawnLine:

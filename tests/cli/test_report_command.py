@@ -142,7 +142,7 @@ def test_the_page_is_as_it_is_wished(report: Report, tmp_path: Path) -> None:
 def test_the_settings_file_and_the_environment_head_the_page(
     report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "oomdb.toml").write_text('[report]\nteam-title = "Team Blue"\n')
+    (tmp_path / "oomdb.toml").write_text('[defaults]\nteam-title = "Team Blue"\n')
     monkeypatch.setenv("OOMDB_THEME", "dark")
     _, out, _ = report("--config", str(tmp_path / "oomdb.toml"), "--format", "html", "--stdout")
     assert '<p class="team">Team Blue</p>' in out

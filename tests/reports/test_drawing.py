@@ -1,6 +1,7 @@
 """Where the parts of a chart lie."""
 
 from datetime import UTC
+from itertools import pairwise
 
 import pytest
 
@@ -60,10 +61,18 @@ def test_many_points_make_the_chart_wider_and_few_do_not_make_it_small() -> None
 
 def test_a_change_of_counting_is_marked_between_the_points() -> None:
     drawing = drawing_of(point(1, version="1.0"), point(2, version="2.0"))
-    ((x, change),) = drawing.changes
+    (change,) = drawing.changes
     first, second = drawing.lines[0].dots
-    assert first.x < x < second.x
-    assert change == "from collect 1.0 to collect 2.0"
+    assert first.x < change.x < second.x
+    assert change.title == "from collect 1.0 to collect 2.0"
+
+
+def test_changes_that_follow_each_other_closely_are_named_once() -> None:
+    drawing = drawing_of(*(point(number, version=str(number)) for number in range(40)))
+    assert len(drawing.changes) == 39
+    named = [change.x for change in drawing.changes if change.is_named]
+    assert 1 < len(named) < 10
+    assert all(after - before >= 140 for before, after in pairwise(named))
 
 
 def test_types_differ_by_dashes_or_shape_not_by_colour_alone() -> None:
