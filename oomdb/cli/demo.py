@@ -160,8 +160,10 @@ def _was_given(name: str) -> bool:
 def _next_steps(folder: Path) -> tuple[str, ...]:
     return (
         "try next:",
+        f"  open {folder / 'oom_results.html'} in a browser",
         f"  oomdb findings --output {folder}",
         f"  oomdb occurrences --output {folder} --since 7d --type OOMKilled",
+        f"  oomdb trends --output {folder}",
         f"  oomdb coverage --output {folder} --since 14d",
         f"  oomdb summary --output {folder}",
     )
