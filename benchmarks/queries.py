@@ -9,13 +9,14 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 from benchmarks.bounds import Measured, report
 from benchmarks.history import DAYS as GROWN_DAYS
 from benchmarks.history import LAST_RUN, iter_history, stored_history
+from oomdb.queries.changes import read_changes
 from oomdb.queries.filters import FindingFilter
-from oomdb.queries.instances import Instance, list_instances_of_run
+from oomdb.queries.instances import list_instances_of_run
 from oomdb.queries.lists import (
     ListQuery,
     build_coverage_query,
@@ -27,16 +28,20 @@ from oomdb.queries.lists import (
     resolve_run,
     stream,
 )
-from oomdb.queries.selection import find_run
+from oomdb.queries.selection import Run, find_run
+from oomdb.queries.series import read_series
+from oomdb.queries.trends import Dimension, Trends, find_trends
 from oomdb.reports.content import build_content
+from oomdb.reports.wishes import ReportWishes
 from oomdb.store.database import Store, open_for_reading, open_for_writing, refresh_statistics
 from oomdb.store.stored import list_uncaptured
 
 DAYS = GROWN_DAYS // 10
 BOUND = 1.25
 
-WEEK = FindingFilter(since=LAST_RUN - timedelta(days=7))
-TWO_MONTHS = FindingFilter(since=LAST_RUN - timedelta(days=60))
+ONE_WEEK, PLOT_RANGE = timedelta(days=7), timedelta(days=60)
+WEEK = FindingFilter(since=LAST_RUN - ONE_WEEK)
+TWO_MONTHS = FindingFilter(since=LAST_RUN - PLOT_RANGE)
 
 
 def main() -> int:
@@ -98,9 +103,13 @@ def _queries(store: Store) -> dict[str, Callable[[], object]]:
     def coverage(filters: FindingFilter) -> list[object]:
         return rows(build_coverage_query(resolve_run(store, filters), None))
 
-    def summary() -> list[Instance]:
+    def of_latest(read: Callable[[Connection, Run], object]) -> object:
         with store.reading() as conn:
-            return list_instances_of_run(conn, find_run(conn, "latest"))
+            return read(conn, find_run(conn, "latest"))
+
+    def trends(*by: Dimension, periods: int) -> Trends:
+        with store.reading() as conn:
+            return find_trends(conn, FindingFilter(), by=by, window=ONE_WEEK, periods=periods)
 
     latest = resolve_run(store, FindingFilter(run="latest"))
     one_pod, one_cluster = replace(WEEK, pod="service-17"), replace(WEEK, clusters=("kflux-prd-rh03",))
@@ -125,8 +134,14 @@ def _queries(store: Store) -> dict[str, Callable[[], object]]:
         "coverage --since 7d": lambda: coverage(WEEK),
         "coverage --gaps": lambda: rows(build_gaps_query(latest, None)),
         "coverage: clusters not read": lambda: list_missed_clusters(store, int(latest.run or 0)),
-        "report: exports": lambda: build_content(store, "latest", output_dir=Path()),
-        "summary": summary,
+        "report: series of 60 days": lambda: of_latest(lambda conn, run: read_series(conn, run, PLOT_RANGE)),
+        "report: what changed": lambda: of_latest(read_changes),
+        "report: all of it, --plot-range 60d": lambda: build_content(
+            store, "latest", output_dir=Path(), wishes=ReportWishes(plot_range=PLOT_RANGE)
+        ),
+        "trends --by cluster,namespace": lambda: trends("cluster", "namespace", periods=2),
+        "trends --by pod --periods 8": lambda: trends("pod", periods=8),
+        "summary": lambda: of_latest(list_instances_of_run),
         "collect: what is stored of a scan": lambda: [
             list_uncaptured(store, scan.cluster, scan.findings, seen_at=last_run.at) for scan in last_run.scans
         ],

@@ -155,7 +155,7 @@ def _read_look(conn: Connection, run: Run) -> _Look:
 def _read_rows(conn: Connection, run: Run, *, since: datetime | None = None) -> set[RowKey]:
     """Return the rows of a run; with `since` those with evidence from then on, or of a time that nobody knows."""
     table = findings.c
-    rows = select(table.cluster, table.namespace, table.pod, table.type).distinct().where(table.run_id == run.id)
+    rows = select(table.cluster, table.namespace, table.pod, table.type).where(table.run_id == run.id)
     if since is not None:
         rows = rows.where(or_(table.last_at.is_(None), table.last_at >= since))
     return {RowKey(**row._mapping) for row in conn.execute(rows)}

@@ -9,6 +9,7 @@ from oomdb.model import CRASH_LOOP_BACK_OFF, OOM_KILLED, ClusterScan, Finding, G
 from oomdb.queries.changes import MOVERS_NAMED, Changes, DarkCluster, Mover, RowKey, read_changes
 from oomdb.queries.selection import find_run
 from oomdb.store.database import Store
+from oomdb.store.writer import record_scan
 from tests.reports.recording import record_run
 from tests.store.builders import HOSTILE, NOW, ago, begin, change, finding, kill, loop, scan
 
@@ -41,7 +42,7 @@ def test_the_run_before_is_the_newest_of_the_same_scope_that_read_a_cluster(stor
     record_run(store, scan(), at=ago(hours=2), scope="--current")
     aborted = begin(store, at=ago(hours=1))
     change(store, f"UPDATE runs SET status = 'aborted' WHERE id = {aborted}")
-    begin(store, at=ago(minutes=1))
+    record_scan(store, begin(store, at=ago(minutes=1)), scan(), seen_at=NOW)
     run = record_run(store, scan())
     record_run(store, scan(), at=ago(hours=-1))
     found = changes(store, run).previous
@@ -171,6 +172,13 @@ def test_a_run_that_looks_back_less_far_makes_nothing_gone_that_it_would_not_hav
     assert changes(store, run).gone == (row("fresh"), row("undated"))
 
 
+def test_of_runs_that_look_back_as_far_what_is_older_than_that_is_new_and_gone_too(store: Store) -> None:
+    # as where a container waits since its last kill, and in files of the legacy script
+    record_run(store, scan(killed("a", at=ago(days=9))), at=ago(hours=3))
+    found = changes(store, record_run(store, scan(killed("b", at=ago(days=9)))))
+    assert (found.appeared, found.gone) == ((row("b"),), (row("a"),))
+
+
 def test_a_row_that_both_runs_have_is_neither_new_nor_gone_however_far_they_look_back(store: Store) -> None:
     old = killed("old", at=ago(hours=28))
     lookbacks = [timedelta(days=3), timedelta(days=1), timedelta(days=3)]
@@ -236,9 +244,15 @@ def test_movers_are_the_namespaces_with_more_kills_than_in_the_week_before_the_h
 
 
 def test_a_kill_on_the_border_of_two_weeks_is_in_the_earlier_one_alone(store: Store) -> None:
-    border = [WEEK_AGO, ago(days=14) + timedelta(seconds=1)]
-    run = record_days(store, TWO_WEEKS, {"border": border, "after": [WEEK_AGO + timedelta(seconds=1), NOW]})
-    assert changes(store, run).movers == (mover("after", 2, 0),)
+    kills = {
+        "as-many": [WEEK_AGO, NOW],
+        "after": [WEEK_AGO + timedelta(seconds=1)],
+        "long-ago": [ago(days=14), NOW],
+    }
+    assert changes(store, record_days(store, range(15), kills)).movers == (
+        mover("after", 1, 0),
+        mover("long-ago", 1, 0),
+    )
 
 
 def test_a_loop_counts_once_in_each_week_that_it_overlaps(store: Store) -> None:
@@ -272,6 +286,13 @@ def test_where_less_was_looked_at_in_the_week_before_a_rise_is_not_known(store: 
 def test_where_the_week_before_was_read_in_part_a_rise_is_not_known(store: Store) -> None:
     record_days(store, range(7, 14), {}, status="partial")
     found = changes(store, record_days(store, range(7), {"shop": [ago(hours=1)]}))
+    assert (found.movers, found.movers_unknown) == ((), ("prod-a",))
+
+
+def test_of_a_cluster_that_nobody_looked_at_what_a_later_run_found_is_no_rise(store: Store) -> None:
+    run = record_run(store, scan(status="skipped"), scan(cluster="prod-b"))
+    record_run(store, scan(killed(at=ago(days=1))), at=ago(days=-10))
+    found = changes(store, run)
     assert (found.movers, found.movers_unknown) == ((), ("prod-a",))
 
 

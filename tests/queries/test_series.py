@@ -75,7 +75,7 @@ def test_of_runs_that_began_in_one_second_those_with_a_higher_number_came_later(
 
 
 @pytest.mark.parametrize(("plot_range", "first_day"), [(2 * DAY, 13), (timedelta(hours=16), 14), (timedelta(0), 15)])
-def test_the_range_begins_with_the_utc_day_in_which_it_ends_counted_back_from_the_run(
+def test_the_runs_begin_with_the_utc_day_in_which_the_range_counted_back_from_the_run_lies(
     store: Store, plot_range: timedelta, first_day: int
 ) -> None:
     midnight = datetime(2026, 1, first_day, tzinfo=UTC)

@@ -16,9 +16,14 @@ def record_run(
     at: datetime = NOW,
     scope: str = "all",
     lookback: timedelta = timedelta(days=1),
+    origin: str = "collect",
+    tool_version: str = "0.1.0",
 ) -> int:
     """Record a run from begin to finish and return its number."""
-    run_id = begin_run(store, replace(start(at=at, scope_hash=scope), scope=scope, lookback=lookback), now=at)
+    begun = replace(
+        start(at=at, scope_hash=scope), scope=scope, lookback=lookback, origin=origin, tool_version=tool_version
+    )
+    run_id = begin_run(store, begun, now=at)
     for part in scans:
         record_scan(store, run_id, part, seen_at=at)
     finish_run(store, run_id, now=at)
