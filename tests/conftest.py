@@ -1,4 +1,4 @@
-"""Which tests can run here: those against a real API server need its programs, and where they cannot run it is said."""
+"""Which tests can run here: those of a folder may need a real API server or a browser; what cannot run is said."""
 
 import os
 import shutil
@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from oomdb.errors import UsageError
+from oomdb.reports.pdf_export import find_browser
 from tests.controlplane.binaries import ControlPlaneUnavailable, find_binaries
 
-REAL_TESTS = Path(__file__).parent / "real"
+_NEEDS = {"real": "control-plane", "browser": "browser"}  # folder → what all its tests need, and have in one process
 _MISSING = pytest.StashKey[dict[str, str]]()  # what some tests need and is not here → why
 _NOT_RUN = pytest.StashKey[dict[str, int]]()  # why → how many tests
 
@@ -21,6 +23,10 @@ def pytest_configure(config: pytest.Config) -> None:
         find_binaries()
     except ControlPlaneUnavailable as err:
         missing["control-plane"] = f"tests against a real API server: {err}"
+    try:
+        find_browser(os.environ.get("OOMDB_BROWSER"))
+    except UsageError as err:
+        missing["browser"] = f"tests of the page in a browser: {err}"
     if shutil.which("kubectl") is None:
         missing["kubectl"] = "tests that compare with kubectl: there is no kubectl in PATH."
     if missing and os.environ.get("CI") == "true":
@@ -32,9 +38,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     left_out = []
     for item in items:
-        needs = ["control-plane"] if REAL_TESTS in item.path.parents else []
-        if needs:
-            item.add_marker(pytest.mark.xdist_group("control-plane"))  # one process, one control plane
+        needs = [need for folder, need in _NEEDS.items() if Path(__file__).parent / folder in item.path.parents]
+        for need in needs:
+            item.add_marker(pytest.mark.xdist_group(need))
         needs += ["kubectl"] if item.get_closest_marker("kubectl") else []
         why = next((config.stash[_MISSING][need] for need in needs if need in config.stash[_MISSING]), None)
         if why:

@@ -1,6 +1,7 @@
 """`oomdb report`: rebuild the exports from the database."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,7 @@ from oomdb.cli.output import write
 from oomdb.cli.report_options import report_options
 from oomdb.errors import UsageError
 from oomdb.reports.content import build_content
-from oomdb.reports.files import FORMATS, write_exports
+from oomdb.reports.files import DEFAULT_FORMATS, FORMATS, write_exports
 from oomdb.store.database import Store, database_path, open_for_reading, open_for_writing
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _ALL = "all"
         ("The latest run, all formats, into the output folder", "oomdb report"),
         ("Charts over half a year, and the page opened", "oomdb report --plot-range 6M --open"),
         ("Run 42 as CSV on stdout", "oomdb report --run 42 --format csv --stdout"),
-        ("The page in the team's own colours", "oomdb report --format html --theme team.css"),
+        ("The page in the team's own colours, and as PDF", "oomdb report --format all --format pdf --theme team.css"),
     ),
 )
 @filter_options("run")
@@ -39,7 +40,7 @@ _ALL = "all"
     multiple=True,
     type=click.Choice([*FORMATS, _ALL]),
     default=(_ALL,),
-    help="What to write; may be given several times.",
+    help="What to write; may be given several times; pdf is not among all.",
 )
 @report_options
 @option("--stdout", "to_stdout", is_flag=True, help="Print the one --format instead of writing files.")
@@ -63,11 +64,15 @@ def report_command(
     renamed by the time of their last change; a file that would not change is left alone.
 
     The page is one file that loads nothing: it opens from a mail, a share, or Jenkins, without script too. Links to
-    descriptions and logs are relative, so that the folder can be copied as a whole.
+    descriptions and logs are relative, so that the folder can be copied as a whole. An installed Chromium, Chrome or
+    Edge prints it as PDF.
     """
     wanted = "latest" if filters.run is None else filters.run
-    chosen = tuple(FORMATS) if _ALL in formats else tuple(dict.fromkeys(formats))
+    named = (DEFAULT_FORMATS if name == _ALL else (name,) for name in formats)
+    chosen = tuple(dict.fromkeys(chain.from_iterable(named)))
     if to_stdout:
+        if "pdf" in chosen:
+            raise UsageError("--stdout prints texts, and a PDF is none: leave --stdout out.")
         if len(chosen) != 1:
             raise UsageError("--stdout takes exactly one --format, for example: --format csv --stdout.")
         if wants_open:

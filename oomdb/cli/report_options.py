@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, TypeVar
 
 import click
@@ -18,9 +17,9 @@ def report_options(function: _Function) -> _Function:
     """Add the options, and hand the command a `ReportWishes` as `wishes`."""
 
     @functools.wraps(function)
-    def wrapper(*args: Any, plot_range: timedelta, top: int, theme: str, team_title: str, **kwargs: Any) -> Any:
-        wishes = ReportWishes(plot_range=plot_range, top=top, theme=load_theme(theme), team_title=team_title)
-        return function(*args, wishes=wishes, **kwargs)
+    def wrapper(*args: Any, theme: str, **kwargs: Any) -> Any:
+        chosen = {name: kwargs.pop(name) for name in ("plot_range", "top", "team_title", "browser")}
+        return function(*args, wishes=ReportWishes(theme=load_theme(theme), **chosen), **kwargs)
 
     decorated: _Function = with_options(wrapper, declare_report_options())
     return decorated
@@ -44,4 +43,7 @@ def declare_report_options() -> list[Option]:
             help="Look of the page: light, dark, auto (as the reader's system is), or a style sheet that is added.",
         ),
         Option(["--team-title"], metavar="TEXT", default=DEFAULT_TEAM_TITLE, help="Heading of the page."),
+        Option(
+            ["--browser"], metavar="PATH", default=None, help="What prints the PDF.  [default: Chromium, Chrome, Edge]"
+        ),
     ]

@@ -23,6 +23,7 @@ from oomdb.reports.content import ReportContent, build_content
 from oomdb.reports.csv_export import render_csv
 from oomdb.reports.html_export import find_generated_at, render_html
 from oomdb.reports.json_export import render_json
+from oomdb.reports.pdf_export import render_pdf
 from oomdb.reports.table_export import render_table
 from oomdb.reports.wishes import DEFAULT_WISHES, ReportWishes
 from oomdb.store.database import Store
@@ -30,7 +31,19 @@ from oomdb.store.files import note_exports
 
 Render = Callable[[ReportContent], bytes]
 
-FORMATS: Mapping[str, Render] = {"html": render_html, "csv": render_csv, "json": render_json, "table": render_table}
+
+def _print_page(content: ReportContent) -> bytes:
+    return render_pdf(render_html(content), made_at=content.generated_at, browser=content.wishes.browser)
+
+
+FORMATS: Mapping[str, Render] = {
+    "html": render_html,
+    "csv": render_csv,
+    "json": render_json,
+    "table": render_table,
+    "pdf": _print_page,
+}
+DEFAULT_FORMATS = tuple(name for name in FORMATS if name != "pdf")  # which needs a browser, and seconds
 FILE_MODE = 0o640
 
 
@@ -49,7 +62,7 @@ def write_exports(
     wanted: Literal["latest"] | int,
     *,
     output_dir: Path,
-    formats: Sequence[str] = tuple(FORMATS),
+    formats: Sequence[str] = DEFAULT_FORMATS,
     wishes: ReportWishes = DEFAULT_WISHES,
     backup: bool = True,
     zone: tzinfo | None = None,

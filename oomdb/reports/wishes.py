@@ -25,12 +25,13 @@ class Theme:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportWishes:
-    """What is wished of a report; `top` bounds the rows of the page."""
+    """What is wished of a report; `top` bounds the rows of the page, `browser` prints it (None: one that is found)."""
 
     plot_range: timedelta = DEFAULT_PLOT_RANGE
     top: int = DEFAULT_TOP
     team_title: str = DEFAULT_TEAM_TITLE
     theme: Theme = Theme()
+    browser: str | None = None
 
 
 DEFAULT_WISHES = ReportWishes()

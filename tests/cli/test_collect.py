@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from oomdb.cli.main import run
-from oomdb.reports.files import FORMATS
+from oomdb.reports.files import DEFAULT_FORMATS
 from oomdb.simulator.faults import Fault, Hang
 from oomdb.simulator.kubeconfig import ContextEntry, write_kubeconfig
 
@@ -73,7 +73,7 @@ def test_all_clusters_down_is_exit_1_and_leaves_the_exports_alone(
 ) -> None:
     assert run(fleet.args("--report")) == 0
     before = {path.name: path.read_bytes() for path in fleet.output.glob("oom_results*")}
-    assert set(before) == {f"oom_results.{name}" for name in FORMATS}
+    assert set(before) == {f"oom_results.{name}" for name in DEFAULT_FORMATS}
     for server in fleet.servers.values():
         server.stop()
     assert run(fleet.args("--report")) == 1

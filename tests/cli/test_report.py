@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from oomdb.cli.main import run
-from oomdb.reports.files import FORMATS
+from oomdb.reports.files import DEFAULT_FORMATS
 from oomdb.store.checks import check_artifacts, check_database
 from oomdb.store.database import open_for_reading, open_for_writing
 from oomdb.store.runs import RunStart, begin_run, finish_run
@@ -49,7 +49,7 @@ def test_the_demo_leaves_a_history_with_an_outage_and_a_report(demo: Path) -> No
     assert {(row.status, row.origin) for row in runs} == {("complete", "demo"), ("partial", "demo")}
     assert sum(row[2] for row in runs) == 21
     assert [tuple(row) for row in down] == [("stone-prod-p01",)]
-    assert {path.name for path in demo.glob("oom_results*")} == {f"oom_results.{name}" for name in FORMATS}
+    assert {path.name for path in demo.glob("oom_results*")} == {f"oom_results.{name}" for name in DEFAULT_FORMATS}
 
 
 def test_the_demo_keeps_away_from_real_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

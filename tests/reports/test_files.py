@@ -24,7 +24,7 @@ from oomdb.queries.instances import list_instances_of_pods, list_instances_of_ru
 from oomdb.queries.selection import find_run
 from oomdb.reports.backups import backup_name
 from oomdb.reports.content import build_content
-from oomdb.reports.files import FORMATS, write_exports
+from oomdb.reports.files import DEFAULT_FORMATS, write_exports
 from oomdb.reports.summary import render_pod_summary, render_run_summary
 from oomdb.store.database import Store, open_for_writing
 from oomdb.store.runs import RunStart, begin_run, finish_run
@@ -176,7 +176,7 @@ def test_a_run_that_is_not_there_is_an_error_that_says_where_runs_are_listed(sto
 def test_existing_files_are_renamed_by_their_time_and_unchanged_ones_left_alone(store: Store, tmp_path: Path) -> None:
     record(store, finding())
     first = write_exports(store, "latest", output_dir=tmp_path, zone=NEW_YORK)
-    assert {path.name for path in first.written} == {f"oom_results.{name}" for name in FORMATS}
+    assert {path.name for path in first.written} == {f"oom_results.{name}" for name in DEFAULT_FORMATS}
     for path in first.written:
         os.utime(path, (NOON.timestamp(), NOON.timestamp()))
     again = write_exports(store, "latest", output_dir=tmp_path, zone=NEW_YORK)

@@ -21,7 +21,7 @@ from oomdb.queries.filters import FindingFilter
 from oomdb.queries.instances import list_instances_of_run
 from oomdb.queries.lists import build_coverage_query, stream
 from oomdb.queries.selection import find_latest_run
-from oomdb.reports.files import FORMATS, write_exports
+from oomdb.reports.files import DEFAULT_FORMATS, write_exports
 from oomdb.store.checks import check_database
 from oomdb.store.database import Migrations, Store, open_for_reading, open_for_writing
 from oomdb.store.schema import REVISION, TABLES, metadata
@@ -160,15 +160,20 @@ def test_reports_of_an_upgraded_database_are_those_of_its_time(kept: Path, tmp_p
         assert len(listed) == 3
     with open_for_writing(str(kept)) as store:
         written = write_exports(store, "latest", output_dir=tmp_path / "exports", zone=UTC)
-    assert sorted(file.name for file in written.written) == sorted(f"oom_results.{name}" for name in FORMATS)
+    assert sorted(file.name for file in written.written) == sorted(f"oom_results.{name}" for name in DEFAULT_FORMATS)
 
 
-def test_an_upgraded_database_takes_runs_and_knows_nothing_of_namespaces_before_them(kept: Path) -> None:
+def test_an_upgraded_database_takes_runs_and_knows_nothing_of_what_nobody_looked_for(kept: Path) -> None:
+    found = read_all(kept)
     with open_for_writing(str(kept)) as store:
-        assert rows(store, "SELECT count(*) FROM namespaces") == [(0,)]
-        assert rows(store, "SELECT DISTINCT clock_skew_seconds FROM run_clusters") == [(None,)]
-        run = record(store, scan(finding(kill(ago(hours=1))), namespaces_read=["shop"]))
-        assert rows(store, "SELECT namespace, read_run_id FROM namespaces") == [("shop", run)]
+        for table in ("namespaces", "namespace_owners", "people"):
+            assert rows(store, f"SELECT count(*) FROM {table}") == [(len(found.get(table, ())),)]
+        if "clock_skew_seconds" not in found["run_clusters"][0]:
+            assert rows(store, "SELECT DISTINCT clock_skew_seconds FROM run_clusters") == [(None,)]
+        assert rows(store, "SELECT DISTINCT time_evidence FROM import_files") == [("",)]
+        run = record(store, scan(finding(kill(ago(hours=1))), cluster="new", namespaces_read=["shop"]))
+        known = "SELECT namespace, read_run_id FROM namespaces WHERE cluster = 'new'"
+        assert rows(store, known) == [("shop", run)]
         assert check_database(store) == []
 
 
