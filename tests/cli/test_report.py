@@ -86,7 +86,7 @@ def test_one_format_can_be_printed(ask: Ask, demo: Path) -> None:
     assert out.replace("\r\n", "\n") == (demo / "oom_results.csv").read_bytes().decode().replace("\r\n", "\n")
     assert "run 21 of 2026-01-15 12:00:00 UTC" in told
     assert ask("report", "--stdout")[0] == 2
-    assert ask("report", "--format", "pdf")[0] == 2
+    assert ask("report", "--format", "xml")[0] == 2
 
 
 def test_another_run_replaces_the_files_and_keeps_the_old_ones(ask: Ask, demo: Path) -> None:
