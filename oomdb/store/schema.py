@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from oomdb.store.dialect import Instant, instant_shape, one_of
 
-REVISION = "0002"  # the newest migration; a test holds it against the folder
+REVISION = "0003"  # the newest migration; a test holds it against the folder
 APPLICATION_ID = 0x6F6F6D64  # 'oomd' in the header of the SQLite file, so that a foreign file is refused
 
 metadata = MetaData(
@@ -58,7 +58,11 @@ runs = Table(
     Column("uid", Text, unique=True, nullable=False, comment="the run's name across databases"),
     _instant("started_at", "when it began"),
     _instant("finished_at", "when it ended; NULL while it runs or where it was killed", nullable=True),
-    _text("status", "running, complete (every cluster was read), partial (some were), aborted (none was recorded)"),
+    _text(
+        "status",
+        "running, complete (every cluster was read), partial (not all was, perhaps nothing: see run_clusters), aborted "
+        "(cut short before any was)",
+    ),
     _text("origin", "collect, import, ingest or demo"),
     _text("time_range", "the time range as typed, for example 1d, or auto"),
     _count("lookback_seconds", "the time range in seconds; of auto the longest that a cluster was looked back over"),
@@ -306,9 +310,44 @@ import_files = Table(
     Column("run_id", Integer, ForeignKey("runs.id", ondelete="SET NULL"), nullable=True, comment="the run it became"),
     _count("rows", "rows in it"),
     _count("bad_rows", "rows that could not be read"),
+    Column(
+        "time_evidence",
+        Text,
+        nullable=False,
+        server_default="",
+        comment="what dated the run of a legacy file: artifacts (stamps in their names), name (of the file) or "
+        "mtime; '' otherwise",
+    ),
     UniqueConstraint("sha256", "run_at"),
     one_of("kind", "export", "import"),
     comment="Files that are known: imported ones, and the exports that oomdb wrote itself.",
+)
+
+namespace_owners = Table(
+    "namespace_owners",
+    metadata,
+    _text("cluster", "short name of the API server"),
+    _text("namespace", "the namespace"),
+    _text("owners", "as CODEOWNERS spells them, separated by blanks: @user, @group/team, mail; '' where none is named"),
+    _instant("updated_at", "when CODEOWNERS was read"),
+    PrimaryKeyConstraint("cluster", "namespace"),
+    instant_shape("updated_at"),
+    comment="Who owns a namespace, as CODEOWNERS said when it was last asked; without a row it never was.",
+    sqlite_with_rowid=False,
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("account", Text, primary_key=True, nullable=False, comment="name of the account, without the @"),
+    _text("name", "name of the person, '' where unknown"),
+    _text("email", "public address, '' where there is none or it is unknown"),
+    _text("status", "ok, no-email (the account has no public address) or failed (the lookup did)"),
+    _instant("looked_up_at", "when it was looked up; after some days it is again"),
+    one_of("status", "ok", "no-email", "failed"),
+    instant_shape("looked_up_at"),
+    comment="Owners by their accounts: what GitLab said of them.",
+    sqlite_with_rowid=False,
 )
 
 TABLES = tuple(metadata.sorted_tables)
