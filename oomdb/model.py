@@ -198,6 +198,15 @@ class Suspect:
     exit_code: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PodRef:
+    """Which pod: its place and UID ('' where only its name is known)."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadRef:
     """The controller of a pod: `Deployment` `checkout`; the kind is empty where the name is a guess by the pod's."""
@@ -294,6 +303,20 @@ class ClusterScan:
     suspects: tuple[Suspect, ...] = ()
     gaps: tuple[Gap, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
+
+
+PersonStatus = Literal["ok", "no-email", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Who is behind an account, as GitLab told; of a lookup that failed the `reason`, which is not stored."""
+
+    account: str  # without the @
+    status: PersonStatus
+    name: str = ""
+    email: str = ""
+    reason: str = ""
 
 
 CheckStatus = Literal["ok", "warning", "failed"]

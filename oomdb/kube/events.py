@@ -33,11 +33,16 @@ class EventListDecoder:
             page = self._piecemeal.decode(body)
         return ObjectList(
             kind=page.kind,
-            items=[self._decode_event(encoded) for encoded in page.items or ()],
+            items=[self.decode_one(encoded) for encoded in page.items or ()],
             metadata=page.metadata,
         )
 
-    def _decode_event(self, encoded: msgspec.Raw) -> Event:
+    def decode_one(self, encoded: bytes | msgspec.Raw) -> Event:
+        """Return one event of a list.
+
+        Raises:
+            msgspec.DecodeError: for what is no event.
+        """
         try:
             return self._event.decode(encoded)
         except msgspec.ValidationError:

@@ -6,20 +6,11 @@ from datetime import timedelta
 
 from oomdb.detectors.base import Detector, Observation, Window
 from oomdb.detectors.node_stops import NodeStops
-from oomdb.model import Event, Finding, Pod, Sighting, Suspect, WorkloadRef
+from oomdb.model import Event, Finding, Pod, PodRef, Sighting, Suspect, WorkloadRef
 from oomdb.workloads import find_application, find_component, find_memory, find_workload
 
 _CLOCKS_DIFFER = timedelta(hours=1)  # an event's time is what its sender says
 _REVISION_LABELS = ("pod-template-hash", "controller-revision-hash")
-
-
-@dataclass(frozen=True, slots=True)
-class PodRef:
-    """Which pod: its place and UID ('' where only its name is known)."""
-
-    namespace: str
-    name: str
-    uid: str
 
 
 class FindingsBuilder:
