@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
+from click.core import ParameterSource
 
 from oomdb.cli.export_output import show_export_result, show_selection
 from oomdb.cli.options import command, filter_options, option, pass_app
 from oomdb.cli.output import write
+from oomdb.cli.report_from_dir import choose_formats, open_imported_folder, show_summary
 from oomdb.cli.report_options import report_options
+from oomdb.cli.types import PATH
 from oomdb.errors import UsageError
 from oomdb.reports.content import build_content
 from oomdb.reports.files import DEFAULT_FORMATS, FORMATS, write_exports
@@ -30,6 +34,7 @@ _ALL = "all"
         ("The latest run, all formats, into the output folder", "oomdb report"),
         ("Charts over half a year, and the page opened", "oomdb report --plot-range 6M --open"),
         ("Run 42 as CSV on stdout", "oomdb report --run 42 --format csv --stdout"),
+        ("A folder of the legacy script, without a database", "oomdb report --from-dir /srv/oom-reports/output"),
         ("The page in the team's own colours, and as PDF", "oomdb report --format all --format pdf --theme team.css"),
     ),
 )
@@ -42,6 +47,13 @@ _ALL = "all"
     default=(_ALL,),
     help="What to write; may be given several times; pdf is not among all.",
 )
+@option(
+    "--from-dir",
+    metavar="DIR",
+    type=PATH,
+    default=None,
+    help="Report what the CSVs of DIR tell, and write the page there; no database is used.",
+)
 @report_options
 @option("--stdout", "to_stdout", is_flag=True, help="Print the one --format instead of writing files.")
 @option("--no-backup", is_flag=True, help="Write over the old files instead of renaming them first.")
@@ -52,11 +64,12 @@ def report_command(
     app: "App",
     filters: "FindingFilter",
     formats: Sequence[str],
+    from_dir: Path | None,
     wishes: "ReportWishes",
     to_stdout: bool,
     no_backup: bool,
     wants_open: bool,
-) -> None:
+) -> int:
     """Rebuild oom_results.html, .csv, .json and .table from the database.
 
     A row is the findings of one cluster, namespace, pod and type, as the legacy script counted. Without --run it is the
@@ -67,9 +80,13 @@ def report_command(
     descriptions and logs are relative, so that the folder can be copied as a whole. An installed Chromium, Chrome or
     Edge prints it as PDF.
     """
+    if from_dir is not None and (to_stdout or filters.run not in (None, "latest")):
+        raise UsageError("--from-dir reports the latest run of DIR into DIR: leave --run and --stdout out.")
     wanted = "latest" if filters.run is None else filters.run
     named = (DEFAULT_FORMATS if name == _ALL else (name,) for name in formats)
     chosen = tuple(dict.fromkeys(chain.from_iterable(named)))
+    if from_dir is not None:
+        chosen = choose_formats(formats if _is_typed("formats") else (), others=chosen)
     if to_stdout:
         if "pdf" in chosen:
             raise UsageError("--stdout prints texts, and a PDF is none: leave --stdout out.")
@@ -83,31 +100,53 @@ def report_command(
             )
         show_selection(content, app, found=f"{len(content.rows)} rows")
         write(FORMATS[chosen[0]](content).decode())
-        return
+        return 0
     if wants_open and "html" not in chosen:
         raise UsageError("--open shows the page: add --format html, or leave --format out.")
-    with _open_existing(app) as store:
-        result = write_exports(
-            store,
-            wanted,
-            output_dir=app.output_folder,
-            formats=chosen,
-            wishes=wishes,
-            backup=not no_backup,
-            zone=app.zone,
-            generated_at=app.now,
-            file_mode=app.settings.artifact_file_mode,
-        )
+    if from_dir is None:
+        with _open_existing(app) as store:
+            _write(app, store, wanted, app.output_folder, chosen, wishes, no_backup, wants_open)
+        return 0
+    with open_imported_folder(from_dir, app) as imported:
+        show_summary(imported.store, app)
+        _write(app, imported.store, "latest", from_dir, chosen, wishes, no_backup, wants_open)
+    return 0 if imported.is_whole else 1
+
+
+def _write(
+    app: "App",
+    store: Store,
+    wanted: Literal["latest"] | int,
+    folder: Path,
+    formats: Sequence[str],
+    wishes: "ReportWishes",
+    no_backup: bool,
+    wants_open: bool,
+) -> None:
+    result = write_exports(
+        store,
+        wanted,
+        output_dir=folder,
+        formats=formats,
+        wishes=wishes,
+        backup=not no_backup,
+        zone=app.zone,
+        generated_at=app.now,
+        file_mode=app.settings.artifact_file_mode,
+    )
     show_selection(result.content, app, found=f"{len(result.content.rows)} rows")
     show_export_result(result, app)
     if wants_open:
-        _open_page(app)
+        _open_page(folder / "oom_results.html")
 
 
-def _open_page(app: "App") -> None:
-    page = (app.output_folder / "oom_results.html").absolute()
-    if click.launch(page.as_uri()) != 0:
+def _open_page(page: Path) -> None:
+    if click.launch(page.absolute().as_uri()) != 0:
         raise UsageError(f"no program opens {page}; open it in a browser yourself.")
+
+
+def _is_typed(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _open_existing(app: "App") -> Store:

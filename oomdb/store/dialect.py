@@ -1,6 +1,7 @@
 """What differs between databases, in one place: instants as text on SQLite, JSON lists, checks."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ColumnElement, DateTime, TableValuedAlias, Text, bindparam, column, func
@@ -32,16 +33,10 @@ class Instant(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         if value is None:
             return None
-        whole = to_whole_seconds(value)
-        return whole.isoformat(" ")[: len("YYYY-MM-DD HH:MM:SS")] if dialect.name == "sqlite" else whole
+        return format_stored(value) if dialect.name == "sqlite" else to_whole_seconds(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if dialect.name == "sqlite":
-            return datetime.fromisoformat(value).replace(tzinfo=UTC)
-        at: datetime = value
-        return at.astimezone(UTC)
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # SQLAlchemy's signature
+        return None if value is None else parse_stored(value)
 
 
 def one_of(column: str, *values: str) -> CheckConstraint:
@@ -76,6 +71,27 @@ def texts_in(parameter: str) -> TableValuedAlias:
     Any number of texts is one parameter and one statement; they must have no NUL, which ends a text in SQLite's JSON.
     """
     return func.json_each(bindparam(parameter, type_=Text)).table_valued(column("value", Text))
+
+
+def spans_in(parameter: str) -> tuple[TableValuedAlias, tuple[ColumnElement[Any], ...]]:
+    """Build a table of the JSON lists `[since, until, text]` that a parameter holds, and the three columns of it.
+
+    The instants are texts as `format_stored` gives them; texts must have no NUL.
+    """
+    spans = func.json_each(bindparam(parameter, type_=Text)).table_valued(column("value", Text))
+    return spans, tuple(func.json_extract(spans.c.value, f"$[{number}]", type_=Text) for number in range(3))
+
+
+@lru_cache(maxsize=4096)  # those of a run come again in its tables, and in the run after it
+def format_stored(at: datetime) -> str:
+    """Return an instant as SQLite stores it, which is how texts in parameters tell it."""
+    utc = at if at.tzinfo is UTC else to_whole_seconds(at)
+    return utc.isoformat(" ", "seconds")[: len("YYYY-MM-DD HH:MM:SS")]
+
+
+def parse_stored(value: Any) -> datetime:
+    """Return an instant that the driver gave as it is stored."""
+    return datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value.astimezone(UTC)
 
 
 def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:

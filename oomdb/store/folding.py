@@ -18,6 +18,8 @@ EVENT_AFTER_KILL = timedelta(minutes=6)
 # A live loop restarts at least every 15 minutes: back-off of at most 5 (k/k pkg/kubelet MaxContainerBackOff), reset by
 # 10 minutes of health; 20 leaves room for the look
 LONGEST_PAUSE_OF_A_LOOP = timedelta(minutes=20)
+# what a legacy run told of a kill was cut or rounded to a second on its way
+SAME_INSTANT = timedelta(seconds=1)
 
 KILL, LOOP = "kill:", "loop:"
 
@@ -46,6 +48,17 @@ class Occurrence:
 
 
 @dataclass(frozen=True, slots=True)
+class Adopted:
+    """An occurrence that was stored of a pod without UID and container, as an import tells it, and is known better now.
+
+    `occurrence` takes the place of the one with `former_identity`.
+    """
+
+    former_identity: str
+    occurrence: Occurrence
+
+
+@dataclass(frozen=True, slots=True)
 class FoldedFinding:
     """A finding with the occurrences behind it: those that are new, and those that an earlier look had stored."""
 
@@ -53,6 +66,12 @@ class FoldedFinding:
     new: tuple[Occurrence, ...]
     known: tuple[Occurrence, ...]  # as they shall be stored from now on; maybe new with another finding of the scan
     instants: tuple[datetime, ...]  # of the evidence, each once, in order
+    adopted: tuple[Adopted, ...] = ()
+
+    @property
+    def occurrences(self) -> int:
+        """How many kills and loops are behind the finding."""
+        return len(self.new) + len(self.known) + len(self.adopted)
 
 
 def pod_key(cluster: str, finding: Finding) -> str:
@@ -61,6 +80,11 @@ def pod_key(cluster: str, finding: Finding) -> str:
     An event's UID is whatever its sender wrote; the namespace is where he may write.
     """
     return f"{finding.namespace}/{finding.pod_uid or f'{cluster}/{finding.pod}'}"
+
+
+def unknown_container(cluster: str, namespace: str, pod: str) -> ContainerKey:
+    """Return the key of what is told of a pod by its names alone: no UID, no container."""
+    return f"{namespace}/{cluster}/{pod}", ""
 
 
 def identity_prefix(kind: str, key: ContainerKey) -> str:
@@ -72,6 +96,11 @@ def kill_identity(key: ContainerKey, sighting: Sighting) -> str:
     """Return the identity of a kill as one sighting tells it: by its container ID, without one by its instant."""
     distinct = sighting.container_id or (sighting.first_event_at or sighting.at).isoformat(timespec="seconds")
     return identity_prefix(KILL, key) + _hash(sighting.type, sighting.evidence, distinct)
+
+
+def told_identity(key: ContainerKey, type_: str, at: datetime, *, is_loop: bool) -> str:
+    """Return the identity of a kill or loop of which nothing but the type and an instant is known."""
+    return identity_prefix(LOOP if is_loop else KILL, key) + _hash(type_, "told", at.isoformat())
 
 
 def finding_key(cluster: str, namespace: str, pod: str, pod_uid: str, container: str, type_: str) -> str:
@@ -106,9 +135,57 @@ def fold(
         if loops:
             _fold_loop(key, loops, [it for it in of_type if it.is_loop], new, known, seen_at)
             instants.update(to_whole_seconds(sighting.at) for sighting in loops)
-        of_container.update({it.identity: it for it in (*known.values(), *new)})
-        folded.append(FoldedFinding(finding, tuple(new), tuple(known.values()), tuple(sorted(instants))))
+        nameless = unknown_container(cluster, finding.namespace, finding.pod)
+        told = so_far.setdefault(nameless, {it.identity: it for it in stored.get(nameless, ())})
+        adopted = _adopt(new, {identity: it for identity, it in told.items() if identity not in known})
+        for it in adopted:
+            del told[it.former_identity]
+        of_container.update({it.identity: it for it in (*known.values(), *new, *(it.occurrence for it in adopted))})
+        folded.append(
+            FoldedFinding(finding, tuple(new), tuple(known.values()), tuple(sorted(instants)), tuple(adopted))
+        )
     return folded
+
+
+def is_same_time(one: Occurrence, other: Occurrence) -> bool:
+    """Tell whether two of one pod and type are one by their times: kills in one second, loops without a pause between.
+
+    For those of which no identity tells it: an import knows no container.
+    """
+    return one.is_loop == other.is_loop and touches(one, other.occurred_at, other.last_seen_at)
+
+
+def touches(one: Occurrence, began_at: datetime, last_seen_at: datetime) -> bool:
+    """Tell whether an occurrence and a kill or loop of its kind are one by their times."""
+    longest = LONGEST_PAUSE_OF_A_LOOP if one.is_loop else SAME_INSTANT
+    return one.occurred_at - last_seen_at <= longest and began_at - one.last_seen_at <= longest
+
+
+def _adopt(new: list[Occurrence], told: Mapping[str, Occurrence]) -> list[Adopted]:
+    """Take out of what is new what had been told of before, each once, and return what becomes of that."""
+    adopted = []
+    left = dict(told)
+    for occurrence in tuple(new) if left else ():
+        same = [it for it in left.values() if it.type == occurrence.type and is_same_time(it, occurrence)]
+        if not same:
+            continue
+        former = min(same, key=lambda it: (abs(it.occurred_at - occurrence.occurred_at), it.identity))
+        del left[former.identity]
+        new.remove(occurrence)
+        adopted.append(Adopted(former.identity, _with_life_of(former, occurrence)))
+    return adopted
+
+
+def _with_life_of(former: Occurrence, occurrence: Occurrence) -> Occurrence:
+    """Return what had been told of before: a loop began when it was first seen, a kill when its status says."""
+    if not occurrence.is_loop:
+        return occurrence
+    return replace(
+        occurrence,
+        occurred_at=former.occurred_at,
+        last_seen_at=max(former.last_seen_at, occurrence.last_seen_at),
+        time_quality=former.time_quality,
+    )
 
 
 def _fold_kills(

@@ -3,19 +3,19 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Update
+from sqlalchemy import Connection, CursorResult, Insert, Select, Update
 from sqlalchemy.engine import Dialect
 
 Row = Mapping[str, Any]
 
 
 class Prepared:
-    """An INSERT or UPDATE of Core that runs on lists of rows.
+    """A statement of Core that runs on lists of rows, or once.
 
     Core looks its statements up and binds their values anew each time, which costs more than SQLite takes to run them.
     """
 
-    def __init__(self, statement: Insert | Update, columns: Sequence[str]) -> None:
+    def __init__(self, statement: Insert | Update | Select[Any], columns: Sequence[str] = ()) -> None:
         """Prepare a statement; compiled when it is first run.
 
         Args:
@@ -30,10 +30,18 @@ class Prepared:
         """Run the statement once for each row; without rows nothing happens."""
         if not rows:
             return  # exec_driver_sql would run it once, without values
-        if conn.dialect.name not in self._compiled:
-            self._compiled[conn.dialect.name] = self._compile(conn.dialect)
-        sql, bind = self._compiled[conn.dialect.name]
+        sql, bind = self._compiled_for(conn.dialect)
         conn.exec_driver_sql(sql, [bind(row) for row in rows])
+
+    def run(self, conn: Connection, row: Row) -> CursorResult[Any]:
+        """Run the statement once, and return what the driver gives: values are as they are stored."""
+        sql, bind = self._compiled_for(conn.dialect)
+        return conn.exec_driver_sql(sql, bind(row))
+
+    def _compiled_for(self, dialect: Dialect) -> tuple[str, Callable[[Row], tuple[Any, ...]]]:
+        if dialect.name not in self._compiled:
+            self._compiled[dialect.name] = self._compile(dialect)
+        return self._compiled[dialect.name]
 
     def _compile(self, dialect: Dialect) -> tuple[str, Callable[[Row], tuple[Any, ...]]]:
         compiled = self._statement.compile(dialect=dialect, column_keys=self._columns)

@@ -22,6 +22,7 @@ from oomdb.store.folding import (
     identity_prefix,
     kill_identity,
     pod_key,
+    unknown_container,
 )
 from oomdb.store.schema import artifacts, occurrences
 
@@ -102,7 +103,8 @@ def _read_stored(
     told: set[str] = set()  # the identities of the kills that the scan tells of
     for finding in scanned:
         key = (pod_key(cluster, finding), finding.container)
-        by_prefix |= {identity_prefix(kind, key): key for kind in (KILL, LOOP)}
+        nameless = unknown_container(cluster, finding.namespace, finding.pod)  # what an import may have stored of it
+        by_prefix |= {identity_prefix(kind, it): it for it in (key, nameless) for kind in (KILL, LOOP)}
         told.update(kill_identity(key, sighting) for sighting in finding.sightings if not sighting.is_loop)
     wanted = {
         "prefixes": json.dumps(sorted(by_prefix)),

@@ -5,24 +5,29 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Table, bindparam, case, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, exists, func, select
 
 from oomdb.errors import StoreError
 from oomdb.model import ClusterScan, Finding
 from oomdb.store.database import Store
-from oomdb.store.dialect import Upsert, day_of, greatest, least, texts_in, upsert
+from oomdb.store.dialect import Upsert, day_of, texts_in, upsert
 from oomdb.store.folding import FoldedFinding, Occurrence, finding_key, pod_key
-from oomdb.store.prepared import Prepared
+from oomdb.store.rows import (
+    DayKey,
+    count_days,
+    encode_timestamps,
+    insert_sorted,
+    put_artifacts,
+    put_pods,
+    replace_occurrence,
+    see_again,
+)
 from oomdb.store.schema import (
-    artifacts,
-    daily_counts,
     findings,
     namespaces,
     occurrences,
-    pods,
     run_clusters,
     run_counts,
     run_gaps,
@@ -30,7 +35,6 @@ from oomdb.store.schema import (
     suspects,
 )
 from oomdb.store.stored import fold_with_stored, read_captures
-from oomdb.timespan import format_instant
 
 NAMESPACES_KEPT_FOR = timedelta(days=30)  # those that live for one test come and go by the hundreds a day
 
@@ -41,37 +45,6 @@ class RecordedScan:
 
     findings: int
     new_occurrences: int
-
-
-def _build_put_artifacts() -> Upsert:
-    statement = upsert(artifacts)
-    key = artifacts.primary_key.columns.keys()
-    told = {column.name: column for column in statement.excluded if column.name not in key}
-    return statement.on_conflict_do_update(index_elements=key, set_=told)
-
-
-def _build_put_pods() -> Upsert:
-    statement = upsert(pods)
-    told = statement.excluded
-    # the first name may have been a guess, by an event alone: the kind tells
-    known = told.workload_kind != ""
-    return statement.on_conflict_do_update(
-        index_elements=list(pods.primary_key),
-        set_={
-            "workload": case((known, told.workload), else_=pods.c.workload),
-            "workload_kind": case((known, told.workload_kind), else_=pods.c.workload_kind),
-            "first_run_id": least(pods.c.first_run_id, told.first_run_id),
-            "last_run_id": greatest(pods.c.last_run_id, told.last_run_id),
-        },
-    )
-
-
-def _build_count_days() -> Upsert:
-    statement = upsert(daily_counts)
-    return statement.on_conflict_do_update(
-        index_elements=list(daily_counts.primary_key),
-        set_={"occurrences": daily_counts.c.occurrences + statement.excluded.occurrences},
-    )
 
 
 def _build_put_namespaces() -> Upsert:
@@ -98,24 +71,22 @@ _RUN = select(
     .where(run_clusters.c.run_id == runs.c.id, run_clusters.c.cluster == bindparam("cluster"))
     .label("recorded"),
 ).where(runs.c.id == bindparam("run_id"))
-_INSERTS = {
-    table.name: Prepared(insert(table), table.c.keys())
-    for table in (findings, occurrences, suspects, run_gaps, run_counts, run_clusters)
-}
-_PUT_ARTIFACTS = Prepared(_build_put_artifacts(), artifacts.c.keys())
-_PUT_PODS = Prepared(_build_put_pods(), pods.c.keys())
 _PUT_NAMESPACES = _build_put_namespaces()
 _DROP_NAMESPACES = delete(namespaces).where(
     namespaces.c.cluster == bindparam("of_cluster"), namespaces.c.last_seen_at < bindparam("kept_since")
 )
-_COUNT_DAYS = Prepared(_build_count_days(), daily_counts.c.keys())
-_SEE_AGAIN = Prepared(
-    update(occurrences)
-    .where(occurrences.c.identity == bindparam("known_identity"))
-    # a slow run may come after a later one that saw it too
-    .values(last_run_id=greatest(occurrences.c.last_run_id, bindparam("seen_by_run", type_=Integer))),
-    ("last_seen_at", "container_id", "exit_code", "reason", "restart_count"),
-)
+
+
+def record_plan(store: Store, run_id: int, planned: Sequence[ClusterScan]) -> None:
+    """Record which clusters a run is to read, with the status `unknown` until each is recorded.
+
+    Without these rows a cluster that a killed run did not come to would look like one that nobody asked for.
+
+    Raises:
+        StoreError: if the database cannot be written.
+    """
+    with store.writing() as conn:
+        insert_sorted(conn, run_clusters, [_cluster_row(run_id, scan) for scan in planned])
 
 
 def record_scan(store: Store, run_id: int, scan: ClusterScan, *, seen_at: datetime) -> RecordedScan:
@@ -141,7 +112,7 @@ def record_scan(store: Store, run_id: int, scan: ClusterScan, *, seen_at: dateti
         _write_namespaces(conn, run_id, scan, run.started_at)
         counts = _write_counts(conn, run_id, scan.cluster, folded)
         # last: the row that says the cluster is done
-        _insert_sorted(conn, run_clusters, [_cluster_row(run_id, scan)])
+        insert_sorted(conn, run_clusters, [_cluster_row(run_id, scan)])
     return counts
 
 
@@ -169,7 +140,7 @@ def _write_artifacts(conn: Connection, run_id: int, scan: ClusterScan) -> None:
         }
         for artifact in scan.artifacts
     ]
-    _PUT_ARTIFACTS.execute(conn, _sorted_by_key(artifacts, rows))
+    put_artifacts(conn, rows)
 
 
 def _write_findings(conn: Connection, run_id: int, cluster: str, folded: Sequence[FoldedFinding]) -> None:
@@ -187,23 +158,17 @@ def _write_findings(conn: Connection, run_id: int, cluster: str, folded: Sequenc
                 **_place(cluster, finding),
                 "container": finding.container,
                 "type": finding.type,
-                "occurrences": len(item.new) + len(item.known),
+                "occurrences": item.occurrences,
                 "first_at": item.instants[0] if item.instants else None,
                 "last_at": item.instants[-1] if item.instants else None,
-                "timestamps": _timestamps(item.instants),
+                "timestamps": encode_timestamps(item.instants),
                 "sources": ";".join(sorted({sighting.source for sighting in finding.sightings})),
                 "evidence": ";".join(sorted({sighting.evidence for sighting in finding.sightings})),
                 "pod_gone": None if finding.pod_gone is None else int(finding.pod_gone),
                 "artifacts_from": capture.run_id if capture else None,
             }
         )
-    _insert_sorted(conn, findings, rows)
-
-
-def _timestamps(instants: Sequence[datetime]) -> str | None:
-    if len(instants) <= 2:
-        return None  # a tenth of a finding's bytes, for what first_at and last_at say already
-    return json.dumps([format_instant(at) for at in instants], separators=(",", ":"))
+    insert_sorted(conn, findings, rows)
 
 
 def _place(cluster: str, finding: Finding) -> dict[str, str]:
@@ -221,35 +186,20 @@ def _place(cluster: str, finding: Finding) -> dict[str, str]:
 
 def _write_occurrences(conn: Connection, run_id: int, cluster: str, folded: Sequence[FoldedFinding]) -> None:
     begun: list[dict[str, Any]] = []
-    seen_again: list[dict[str, Any]] = []
-    days: dict[tuple[str, str, str, str, str], int] = defaultdict(int)
+    seen_again: list[Occurrence] = []
+    days: dict[DayKey, int] = defaultdict(int)
     for item in folded:
         finding = item.finding
-        for occurrence in item.new:
-            begun.append(_occurrence_row(run_id, cluster, finding, occurrence))
+        begun.extend(_occurrence_row(run_id, cluster, finding, occurrence) for occurrence in item.new)
+        seen_again.extend(item.known)
+        for it in item.adopted:
+            replace_occurrence(conn, it.former_identity, _occurrence_row(run_id, cluster, finding, it.occurrence))
+        for occurrence in (*item.new, *(it.occurrence for it in item.adopted)):
             day = day_of(occurrence.occurred_at)
             days[finding.workload.name, day, finding.type, cluster, finding.namespace] += 1
-        for occurrence in item.known:
-            seen_again.append(
-                {
-                    "known_identity": occurrence.identity,
-                    "seen_by_run": run_id,
-                    "last_seen_at": occurrence.last_seen_at,
-                    "container_id": occurrence.container_id,
-                    "exit_code": occurrence.exit_code,
-                    "reason": occurrence.reason,
-                    "restart_count": occurrence.restart_count,
-                }
-            )
-    _insert_sorted(conn, occurrences, begun)
-    _SEE_AGAIN.execute(conn, sorted(seen_again, key=itemgetter("known_identity")))
-    _COUNT_DAYS.execute(
-        conn,
-        [
-            dict(zip(("workload", "day", "type", "cluster", "namespace"), key, strict=True), occurrences=count)
-            for key, count in sorted(days.items())
-        ],
-    )
+    insert_sorted(conn, occurrences, begun)
+    see_again(conn, run_id, seen_again)
+    count_days(conn, days)
 
 
 def _occurrence_row(run_id: int, cluster: str, finding: Finding, occurrence: Occurrence) -> dict[str, Any]:
@@ -276,19 +226,21 @@ def _occurrence_row(run_id: int, cluster: str, finding: Finding, occurrence: Occ
 
 
 def _write_pods(conn: Connection, run_id: int, scan: ClusterScan) -> None:
-    rows = {
-        (finding.pod, finding.namespace): {
-            "pod": finding.pod,
-            "namespace": finding.namespace,
-            "cluster": scan.cluster,
-            "workload_kind": finding.workload.kind,
-            "workload": finding.workload.name,
-            "first_run_id": run_id,
-            "last_run_id": run_id,
-        }
-        for finding in scan.findings
-    }
-    _PUT_PODS.execute(conn, [rows[key] for key in sorted(rows)])
+    put_pods(
+        conn,
+        (
+            {
+                "pod": finding.pod,
+                "namespace": finding.namespace,
+                "cluster": scan.cluster,
+                "workload_kind": finding.workload.kind,
+                "workload": finding.workload.name,
+                "first_run_id": run_id,
+                "last_run_id": run_id,
+            }
+            for finding in scan.findings
+        ),
+    )
 
 
 def _write_suspects_and_gaps(conn: Connection, run_id: int, scan: ClusterScan) -> None:
@@ -306,7 +258,7 @@ def _write_suspects_and_gaps(conn: Connection, run_id: int, scan: ClusterScan) -
         }
         for it in scan.suspects
     }
-    _insert_sorted(conn, suspects, list(suspected.values()))
+    insert_sorted(conn, suspects, list(suspected.values()))
     gaps = {
         (gap.namespace, gap.source): {
             "run_id": run_id,
@@ -318,7 +270,7 @@ def _write_suspects_and_gaps(conn: Connection, run_id: int, scan: ClusterScan) -
         }
         for gap in scan.gaps
     }
-    _insert_sorted(conn, run_gaps, list(gaps.values()))
+    insert_sorted(conn, run_gaps, list(gaps.values()))
 
 
 def _write_namespaces(conn: Connection, run_id: int, scan: ClusterScan, began_at: datetime) -> None:
@@ -369,7 +321,7 @@ def _write_counts(conn: Connection, run_id: int, cluster: str, folded: Sequence[
         }
         for type_, items in by_type.items()
     ]
-    _insert_sorted(conn, run_counts, rows)
+    insert_sorted(conn, run_counts, rows)
     return RecordedScan(findings=len(folded), new_occurrences=count_new(folded))
 
 
@@ -395,12 +347,3 @@ def _cluster_row(run_id: int, scan: ClusterScan) -> dict[str, Any]:
         # no finer than a header with whole seconds tells
         "clock_skew_seconds": None if scan.clock_skew_seconds is None else round(scan.clock_skew_seconds, 1),
     }
-
-
-def _insert_sorted(conn: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    _INSERTS[table.name].execute(conn, _sorted_by_key(table, rows))
-
-
-def _sorted_by_key(table: Table, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    # in the order of the key: pages fill one after the other, and concurrent writers lock rows in one order
-    return sorted(rows, key=itemgetter(*table.primary_key.columns.keys()))

@@ -1,0 +1,442 @@
+"""Recording the run that a legacy file tells of, in one transaction; and which files are known."""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Select, and_, bindparam, insert, select
+
+from oomdb.model import Artifact, ScanStatus, TimeQuality
+from oomdb.store.database import Store, refresh_statistics
+from oomdb.store.dialect import day_of, format_stored, parse_stored, spans_in, texts_in, unindexed
+from oomdb.store.folding import LONGEST_PAUSE_OF_A_LOOP, SAME_INSTANT, Occurrence, finding_key
+from oomdb.store.import_folding import FoldedRow, ImportedRow, Place, fold_rows
+from oomdb.store.prepared import Prepared
+from oomdb.store.rows import (
+    count_days,
+    encode_timestamps,
+    insert_sorted,
+    put_artifacts,
+    put_pods,
+    see_again,
+    see_as_known,
+)
+from oomdb.store.schema import findings, import_files, occurrences, run_clusters, run_counts, runs
+from oomdb.timespan import format_instant
+
+SCOPE = "all"  # nobody knows what the legacy script was told to leave out
+EVIDENCE = "legacy"  # in findings: no rule of ours saw it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """A file that was read; `time_evidence` is what dated its run: artifacts, name or mtime."""
+
+    path: str
+    sha256: str
+    modified_at: datetime
+    rows: int
+    bad_rows: int
+    time_evidence: str
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether it has a header and nothing else: all of these have one hash."""
+        return not self.rows and not self.bad_rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedRun:
+    """A run as its file tells it: one row per place and type; each cluster read, or unknown.
+
+    `artifacts` are of pods that have rows, with their clusters.
+    """
+
+    file: SourceFile
+    run_at: datetime
+    time_range: str
+    lookback: timedelta
+    tool_version: str
+    arguments: str
+    clusters: Mapping[str, ScanStatus]
+    rows: Sequence[ImportedRow]
+    artifacts: Sequence[tuple[str, Artifact]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedImport:
+    """What recording a file came to."""
+
+    run_id: int
+    new_occurrences: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownFile:
+    """A file that became a run before, or that oomdb wrote itself."""
+
+    kind: Literal["export", "import"]
+    sha256: str
+    run_at: datetime
+    path: str
+    modified_at: datetime
+    run_id: int | None
+    is_empty: bool
+
+    def is_file(self, path: str, modified_at: datetime) -> bool:
+        """Tell whether a file with this hash is this one: by the hash, or, where that says nothing, by time and path.
+
+        An export keeps its time when it gets another name.
+        """
+        if not self.is_empty:
+            return True
+        return self.modified_at == modified_at.replace(microsecond=0) and (self.kind == "export" or self.path == path)
+
+
+def list_known_files(store: Store) -> dict[str, list[KnownFile]]:
+    """Return the files that are known, by SHA-256."""
+    known: defaultdict[str, list[KnownFile]] = defaultdict(list)
+    with store.reading() as conn:
+        for row in conn.execute(_KNOWN):
+            fields = dict(row._mapping)
+            fields["is_empty"] = not (fields.pop("rows") + fields.pop("bad_rows"))
+            known[row.sha256].append(KnownFile(**fields))
+    return known
+
+
+def list_clusters_of_runs(store: Store, run_ids: Iterable[int]) -> set[str]:
+    """Return the clusters of some runs."""
+    with store.reading() as conn:
+        return set(conn.execute(_CLUSTERS, {"runs": json.dumps(sorted(map(str, run_ids)))}).scalars())
+
+
+class FoldedBefore:
+    """What the rows of an import were folded into, for as long as nobody else writes: most rows come again.
+
+    The windows of legacy runs overlap, so that a kill is told of letter by letter in run after run.
+    """
+
+    def __init__(self) -> None:
+        self._state: tuple[int, int] | None = None
+        self._known: dict[tuple[Place, tuple[datetime, ...], tuple[str, ...]], tuple[Occurrence, ...]] = {}
+
+    def check(self, conn: Connection) -> None:
+        """Forget everything where another connection has written meanwhile (sqlite.org/pragma.html, data_version)."""
+        version = conn.exec_driver_sql("PRAGMA data_version").scalar_one()
+        state = (id(conn.connection.driver_connection), version)
+        if state != self._state or len(self._known) > _ROWS_REMEMBERED:
+            self._state = state
+            self._known.clear()
+
+    def fold(self, conn: Connection, rows: Sequence[ImportedRow]) -> list[FoldedRow]:
+        """Fold the rows of one run with what is stored."""
+        found = [(row, self._known.get((row.place, row.instants, row.sources))) for row in rows]
+        others = [row for row, known in found if known is None]
+        again = [FoldedRow(row, (), (), known) for row, known in found if known is not None]
+        return [*again, *fold_rows(others, _read_stored(conn, others))]
+
+    def keep(self, folded: Iterable[FoldedRow]) -> None:
+        """Remember what was folded, once it is stored."""
+        for item in folded:
+            key = (item.row.place, item.row.instants, item.row.sources)
+            self._known[key] = (*item.new, *item.longer, *item.known)
+
+
+_ROWS_REMEMBERED = 100_000  # some fifty megabytes
+
+
+def record_import(store: Store, run: ImportedRun, before: FoldedBefore) -> RecordedImport | None:
+    """Record a run in one transaction; None where it is stored by now: another process was faster.
+
+    Args:
+        store: where.
+        run: what.
+        before: one for all files of an import.
+
+    Raises:
+        StoreError: if the database cannot be written; then nothing of the file is stored.
+    """
+    with store.writing() as conn:
+        if _is_known(conn, run):
+            return None
+        run_id = _insert_run(conn, run)
+        before.check(conn)
+        folded = before.fold(conn, run.rows)
+        put_artifacts(conn, [_artifact_row(run_id, cluster, artifact) for cluster, artifact in run.artifacts])
+        insert_sorted(conn, findings, list(_finding_rows(run_id, run, folded)))
+        new = _write_occurrences(conn, run_id, folded)
+        put_pods(conn, (_pod_row(run_id, row) for row in run.rows))
+        insert_sorted(conn, run_counts, list(_count_rows(run_id, folded)))
+        insert_sorted(conn, run_clusters, [_cluster_row(run_id, *it) for it in run.clusters.items()])
+        _NOTE_FILE.run(conn, _file_row(run_id, run))
+    before.keep(folded)
+    return RecordedImport(run_id=run_id, new_occurrences=new)
+
+
+def finish_imports(store: Store) -> None:
+    """Let the planner know how the data lies after an import."""
+    with store.writing() as conn:
+        refresh_statistics(conn)
+
+
+def _build_near() -> Select[Any]:
+    """Build the query of what begins within spans of time in pods: spans as [since, until, pod]."""
+    spans, (since, until, pod) = spans_in("spans")
+    near = and_(occurrences.c.occurred_at.between(since, until), occurrences.c.pod == pod)
+    # an outer join, whose order is fixed: ANALYZE can make SQLite go through all occurrences first
+    return select(*_STORED).select_from(spans.outerjoin(occurrences, near))
+
+
+def _build_lasting() -> Select[Any]:
+    """Build the query of loops in some pods that last into a time, having begun before it ends."""
+    at, last_seen_at = occurrences.c.occurred_at, occurrences.c.last_seen_at
+    in_pods = occurrences.c.pod.in_(select(texts_in("pods").c.value))
+    lasting = (last_seen_at > at, last_seen_at >= bindparam("since"), unindexed(at) <= bindparam("until"))
+    return select(*_STORED).where(*lasting, in_pods)
+
+
+_FACTS = ("container_id", "exit_code", "reason", "restart_count", "first_run_id")
+_OCCURRENCE = ("identity", "type", "occurred_at", "last_seen_at", "time_quality", *_FACTS)
+_STORED = [occurrences.c[name] for name in ("cluster", "namespace", "pod", *_OCCURRENCE)]
+_NEAR = Prepared(_build_near())
+_LASTING = Prepared(_build_lasting())
+_KNOWN = select(
+    *(import_files.c[name] for name in ("kind", "sha256", "run_at", "path", "modified_at", "run_id"))
+).add_columns(import_files.c.rows, import_files.c.bad_rows)
+_WITH_HASH = Prepared(select(import_files.c.run_at).where(import_files.c.sha256 == bindparam("sha256")))
+_CLUSTERS = select(run_clusters.c.cluster).distinct().where(run_clusters.c.run_id.in_(select(texts_in("runs").c.value)))
+_BEGIN = Prepared(insert(runs), [it.name for it in runs.c if it.name != "id"])
+_NOTE_FILE = Prepared(insert(import_files), [it.name for it in import_files.c if it.name != "id"])
+
+
+def _is_known(conn: Connection, run: ImportedRun) -> bool:
+    known = [parse_stored(at) for (at,) in _WITH_HASH.run(conn, {"sha256": run.file.sha256})]
+    return run.run_at in known if run.file.is_empty else bool(known)
+
+
+def _insert_run(conn: Connection, run: ImportedRun) -> int:
+    is_complete = bool(run.clusters) and set(run.clusters.values()) == {"complete"}
+    result = _BEGIN.run(
+        conn,
+        {
+            # the same file has the same name in every database
+            "uid": hashlib.sha256(f"{run.file.sha256} {format_instant(run.run_at)}".encode()).hexdigest()[:32],
+            "started_at": run.run_at,
+            "finished_at": run.run_at,
+            "status": "complete" if is_complete else "partial",
+            "origin": "import",
+            "time_range": run.time_range,
+            "lookback_seconds": int(run.lookback.total_seconds()),
+            "scope": SCOPE,
+            "scope_hash": SCOPE,
+            "tool_version": run.tool_version,
+            "host": "",
+            "pid": None,
+            "heartbeat_at": None,
+            "arguments": run.arguments,
+        },
+    )
+    return int(result.lastrowid)
+
+
+def _read_stored(conn: Connection, rows: Sequence[ImportedRow]) -> Mapping[Place, Sequence[Occurrence]]:
+    """Return what is stored of the rows' places around their instants."""
+    spans = [[format_stored(since), format_stored(until), pod] for since, until, pod in _iter_spans(rows)]
+    if not spans:
+        return {}
+    found: list[Any] = list(_NEAR.run(conn, {"spans": json.dumps(spans, ensure_ascii=False)}).all())
+    loops = [row for row in rows if row.is_loop and row.instants]
+    if loops:
+        since = min(row.instants[0] for row in loops) - LONGEST_PAUSE_OF_A_LOOP
+        until = max(row.instants[-1] for row in loops) + LONGEST_PAUSE_OF_A_LOOP
+        pods = json.dumps(sorted({row.pod for row in loops}), ensure_ascii=False)
+        found += _LASTING.run(conn, {"since": since, "until": until, "pods": pods}).all()
+    stored: defaultdict[Place, dict[str, Occurrence]] = defaultdict(dict)
+    for cluster, namespace, pod, *fields in found:
+        if cluster is not None:
+            occurrence = _build_occurrence(*fields)
+            stored[cluster, namespace, pod, occurrence.type][occurrence.identity] = occurrence
+    return {place: tuple(known.values()) for place, known in stored.items()}
+
+
+@lru_cache(maxsize=65536)  # one is found again in run after run
+def _build_occurrence(
+    identity: str, type_: str, occurred_at: Any, last_seen_at: Any, time_quality: TimeQuality, *facts: Any
+) -> Occurrence:
+    return Occurrence(
+        identity=identity,
+        type=type_,
+        occurred_at=parse_stored(occurred_at),
+        last_seen_at=parse_stored(last_seen_at),
+        time_quality=time_quality,
+        **dict(zip(_FACTS, facts, strict=True)),
+    )
+
+
+def _iter_spans(rows: Iterable[ImportedRow]) -> Iterator[tuple[datetime, datetime, str]]:
+    for row in rows:
+        if row.is_loop and row.instants:
+            yield row.instants[0] - LONGEST_PAUSE_OF_A_LOOP, row.instants[-1] + LONGEST_PAUSE_OF_A_LOOP, row.pod
+        elif not row.is_loop:
+            for at in row.instants:
+                yield at - SAME_INSTANT, at + SAME_INSTANT, row.pod
+
+
+def _write_occurrences(conn: Connection, run_id: int, folded: Sequence[FoldedRow]) -> int:
+    begun = [_occurrence_row(run_id, item.row, it) for item in folded for it in item.new]
+    insert_sorted(conn, occurrences, begun)
+    see_again(conn, run_id, (it for item in folded for it in item.longer))
+    see_as_known(conn, run_id, {it.identity for item in folded for it in item.known})
+    days = Counter(
+        (item.row.workload.name, day_of(it.occurred_at), item.row.type, item.row.cluster, item.row.namespace)
+        for item in folded
+        for it in item.new
+    )
+    count_days(conn, days)
+    return len(begun)
+
+
+def _place(row: ImportedRow) -> dict[str, str]:
+    return {
+        "cluster": row.cluster,
+        "namespace": row.namespace,
+        "pod": row.pod,
+        "pod_uid": "",
+        "container": "",
+        "type": row.type,
+        "workload_kind": row.workload.kind,
+        "workload": row.workload.name,
+        "application": row.application,
+        "component": row.component,
+    }
+
+
+def _finding_rows(run_id: int, run: ImportedRun, folded: Iterable[FoldedRow]) -> Iterator[dict[str, Any]]:
+    saved = {(cluster, it.namespace, it.pod) for cluster, it in run.artifacts if it.status in ("ok", "empty")}
+    for item in folded:
+        row = item.row
+        yield {
+            "run_id": run_id,
+            "finding_key": finding_key(row.cluster, row.namespace, row.pod, "", "", row.type),
+            **_place(row),
+            "occurrences": item.occurrences,
+            "first_at": row.instants[0] if row.instants else None,
+            "last_at": row.instants[-1] if row.instants else None,
+            "timestamps": encode_timestamps(row.instants, undated=row.undated),
+            "sources": ";".join(row.sources),
+            "evidence": EVIDENCE,
+            "pod_gone": None,
+            "artifacts_from": run_id if (row.cluster, row.namespace, row.pod) in saved else None,
+        }
+
+
+def _occurrence_row(run_id: int, row: ImportedRow, occurrence: Occurrence) -> dict[str, Any]:
+    return {
+        "occurred_at": occurrence.occurred_at,
+        "identity": occurrence.identity,
+        **_place(row),
+        "container_id": "",
+        "node": "",
+        "image": "",
+        "revision": "",
+        "memory_limit_bytes": None,
+        "memory_request_bytes": None,
+        "exit_code": None,
+        "reason": "",
+        "restart_count": None,
+        "time_quality": occurrence.time_quality,
+        "last_seen_at": occurrence.last_seen_at,
+        "first_run_id": run_id,
+        "last_run_id": run_id,
+    }
+
+
+def _pod_row(run_id: int, row: ImportedRow) -> dict[str, Any]:
+    return {
+        "pod": row.pod,
+        "namespace": row.namespace,
+        "cluster": row.cluster,
+        "workload_kind": row.workload.kind,
+        "workload": row.workload.name,
+        "first_run_id": run_id,
+        "last_run_id": run_id,
+    }
+
+
+def _count_rows(run_id: int, folded: Iterable[FoldedRow]) -> Iterator[dict[str, Any]]:
+    counts: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for item in folded:
+        count = counts[item.row.cluster, item.row.type]
+        count[0] += 1
+        count[1] += len(item.new)
+    for (cluster, type_), (count_of_rows, count_of_new) in counts.items():
+        yield {
+            "run_id": run_id,
+            "cluster": cluster,
+            "type": type_,
+            "rows": count_of_rows,
+            "findings": count_of_rows,
+            "new_occurrences": count_of_new,
+        }
+
+
+def _cluster_row(run_id: int, cluster: str, status: ScanStatus) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "cluster": cluster,
+        "context": "",
+        "server": "",
+        "skipped_by_rule": "{}",
+        "status": status,
+        "server_version": "",
+        "namespaces_scanned": None,
+        "namespaces_skipped": None,
+        "namespaces_failed": None,
+        "pods_seen": None,
+        "events_seen": None,
+        "oldest_event_at": None,
+        "requests": 0,
+        "retries": 0,
+        "duration_ms": 0,
+        "error": _UNKNOWN if status == "unknown" else "",
+        "clock_skew_seconds": None,
+    }
+
+
+_UNKNOWN = "the imported files do not say whether it was read"
+
+
+def _artifact_row(run_id: int, cluster: str, artifact: Artifact) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "cluster": cluster,
+        "namespace": artifact.namespace,
+        "pod": artifact.pod,
+        "pod_uid": artifact.pod_uid,
+        "kind": artifact.kind,
+        "status": artifact.status,
+        "path": artifact.path,
+        "size_bytes": artifact.size_bytes,
+        "sha256": artifact.sha256,
+        "message": artifact.message,
+        "captured_at": artifact.captured_at,
+    }
+
+
+def _file_row(run_id: int, run: ImportedRun) -> dict[str, Any]:
+    return {
+        "sha256": run.file.sha256,
+        "run_at": run.run_at,
+        "kind": "import",
+        "path": run.file.path,
+        "modified_at": run.file.modified_at,
+        "run_id": run_id,
+        "rows": run.file.rows,
+        "bad_rows": run.file.bad_rows,
+        "time_evidence": run.file.time_evidence,
+    }

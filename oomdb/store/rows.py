@@ -1,0 +1,165 @@
+"""Rows that runs of every origin write, and the statements that write them, each compiled once."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Connection, Integer, Table, bindparam, case, delete, insert, select, update
+
+from oomdb.store.dialect import Upsert, greatest, least, stored_day, texts_in, upsert
+from oomdb.store.folding import Occurrence
+from oomdb.store.prepared import Prepared
+from oomdb.store.schema import (
+    artifacts,
+    daily_counts,
+    findings,
+    occurrences,
+    pods,
+    run_clusters,
+    run_counts,
+    run_gaps,
+    suspects,
+)
+from oomdb.timespan import format_instant
+
+DayKey = tuple[str, str, str, str, str]  # workload, day, type, cluster, namespace
+_DAY_KEY = ("workload", "day", "type", "cluster", "namespace")
+
+
+def insert_sorted(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert new rows in the order of the table's key."""
+    _INSERTS[table.name].execute(conn, _sorted_by_key(table, rows))
+
+
+def put_artifacts(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write artifacts; one that the run has captured already is replaced."""
+    _PUT_ARTIFACTS.execute(conn, _sorted_by_key(artifacts, rows))
+
+
+def put_pods(conn: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Note pods that have a finding, each of which may be known already."""
+    each_once = {(it["pod"], it["namespace"], it["cluster"]): it for it in rows}
+    _PUT_PODS.execute(conn, _sorted_by_key(pods, each_once.values()))
+
+
+def count_days(conn: Connection, days: Mapping[DayKey, int]) -> None:
+    """Add to the counts of days."""
+    rows = [dict(zip(_DAY_KEY, key, strict=True), occurrences=count) for key, count in sorted(days.items())]
+    _COUNT_DAYS.execute(conn, rows)
+
+
+def see_again(conn: Connection, run_id: int, seen: Iterable[Occurrence]) -> None:
+    """Note what a run tells of occurrences that are stored already."""
+    rows = {
+        it.identity: {
+            "known_identity": it.identity,
+            "seen_by_run": run_id,
+            "last_seen_at": it.last_seen_at,
+            "container_id": it.container_id,
+            "exit_code": it.exit_code,
+            "reason": it.reason,
+            "restart_count": it.restart_count,
+        }
+        for it in seen
+    }
+    _SEE_AGAIN.execute(conn, [rows[identity] for identity in sorted(rows)])
+
+
+def see_as_known(conn: Connection, run_id: int, identities: Iterable[str]) -> None:
+    """Note that a run saw occurrences of which it tells nothing new."""
+    listed = json.dumps(sorted(identities))
+    if listed != "[]":
+        _SEE_AS_KNOWN.run(conn, {"identities": listed, "seen_by_run": run_id})
+
+
+def replace_occurrence(conn: Connection, former_identity: str, row: Mapping[str, Any]) -> None:
+    """Let a row take the place of a stored occurrence, whose first run it keeps; it is no longer counted on its day."""
+    former = conn.execute(_FORMER, {"former_identity": former_identity}).one()
+    day = {f"of_{name}": value for name, value in former._mapping.items() if name in _DAY_KEY}
+    if not conn.execute(_COUNT_ONE_LESS, day).rowcount:
+        conn.execute(_DROP_DAY, day)
+    kept = {"first_run_id": former.first_run_id, "last_run_id": max(former.last_run_id, row["last_run_id"])}
+    _REPLACE.execute(conn, [{"former_identity": former_identity, **row, **kept}])
+
+
+def encode_timestamps(instants: Sequence[datetime], *, undated: bool = False) -> str | None:
+    """Return the instants of a finding as JSON, '' standing for one that is not known; None where two columns do."""
+    if len(instants) <= 2 and not (undated and instants):
+        return None  # a tenth of a finding's bytes, for what first_at and last_at say already
+    texts = [*([""] if undated else []), *(format_instant(at) for at in instants)]
+    return json.dumps(texts, separators=(",", ":"))
+
+
+def _sorted_by_key(table: Table, rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    # in the order of the key: pages fill one after the other, and concurrent writers lock rows in one order
+    return sorted(rows, key=itemgetter(*table.primary_key.columns.keys()))
+
+
+def _build_put_artifacts() -> Upsert:
+    statement = upsert(artifacts)
+    key = artifacts.primary_key.columns.keys()
+    told = {column.name: column for column in statement.excluded if column.name not in key}
+    return statement.on_conflict_do_update(index_elements=key, set_=told)
+
+
+def _build_put_pods() -> Upsert:
+    statement = upsert(pods)
+    told = statement.excluded
+    # the first name may have been a guess, by an event alone: the kind tells
+    known = told.workload_kind != ""
+    return statement.on_conflict_do_update(
+        index_elements=list(pods.primary_key),
+        set_={
+            "workload": case((known, told.workload), else_=pods.c.workload),
+            "workload_kind": case((known, told.workload_kind), else_=pods.c.workload_kind),
+            "first_run_id": least(pods.c.first_run_id, told.first_run_id),
+            "last_run_id": greatest(pods.c.last_run_id, told.last_run_id),
+        },
+    )
+
+
+def _build_count_days() -> Upsert:
+    statement = upsert(daily_counts)
+    return statement.on_conflict_do_update(
+        index_elements=list(daily_counts.primary_key),
+        set_={"occurrences": daily_counts.c.occurrences + statement.excluded.occurrences},
+    )
+
+
+_OF_DAY = [daily_counts.c[name] == bindparam(f"of_{name}") for name in _DAY_KEY]
+_OF_FORMER = occurrences.c.identity == bindparam("former_identity")
+
+# built once: building a statement costs more than running it
+_INSERTS = {
+    table.name: Prepared(insert(table), table.c.keys())
+    for table in (findings, occurrences, suspects, run_gaps, run_counts, run_clusters)
+}
+_PUT_ARTIFACTS = Prepared(_build_put_artifacts(), artifacts.c.keys())
+_PUT_PODS = Prepared(_build_put_pods(), pods.c.keys())
+_COUNT_DAYS = Prepared(_build_count_days(), daily_counts.c.keys())
+# a slow run may come after a later one that saw it too
+_LATEST_RUN = greatest(occurrences.c.last_run_id, bindparam("seen_by_run", type_=Integer))
+_SEE_AGAIN = Prepared(
+    update(occurrences).where(occurrences.c.identity == bindparam("known_identity")).values(last_run_id=_LATEST_RUN),
+    ("last_seen_at", "container_id", "exit_code", "reason", "restart_count"),
+)
+_SEE_AS_KNOWN = Prepared(
+    update(occurrences)
+    .where(occurrences.c.identity.in_(select(texts_in("identities").c.value)))
+    .values(last_run_id=_LATEST_RUN),
+    ("last_run_id",),
+)
+_FORMER = select(
+    *(stored_day(occurrences.c.occurred_at).label(name) if name == "day" else occurrences.c[name] for name in _DAY_KEY),
+    occurrences.c.first_run_id,
+    occurrences.c.last_run_id,
+).where(_OF_FORMER)
+_COUNT_ONE_LESS = (
+    update(daily_counts)
+    .where(*_OF_DAY, daily_counts.c.occurrences > 1)
+    .values(occurrences=daily_counts.c.occurrences - 1)
+)
+_DROP_DAY = delete(daily_counts).where(*_OF_DAY)
+_REPLACE = Prepared(update(occurrences).where(_OF_FORMER), occurrences.c.keys())

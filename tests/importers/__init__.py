@@ -1,0 +1,1 @@
+"""Tests of what others left behind: legacy folders, manifests."""
