@@ -1,0 +1,97 @@
+"""`oomdb bundle`: when a pod was killed or looped, and tarballs of what was saved of it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oomdb.cli.bundle_output import report_pods
+from oomdb.cli.bundle_remote import bundle_remote
+from oomdb.cli.options import DATABASE_NAME, command, filter_options, option, pass_app
+from oomdb.cli.output import note
+from oomdb.cli.owner_options import owner_options
+from oomdb.cli.report_from_dir import ImportedFolder, open_imported_folder
+from oomdb.cli.tarball_output import make_tarballs, prepare_tarballs_folder
+from oomdb.errors import UsageError
+from oomdb.importers.legacy.files import STEM
+from oomdb.store.database import database_path, open_for_reading
+
+if TYPE_CHECKING:
+    from oomdb.cli.options import App
+    from oomdb.cli.owner_options import OwnerWishes
+    from oomdb.queries.filters import FindingFilter
+
+
+@command(
+    "bundle",
+    short_help="Make tarballs of what was saved of a pod.",
+    examples=(
+        ("A pod, or all pods whose name contains the text", "oomdb bundle -p checkout-7d9f"),
+        ("With owners", "oomdb bundle -p checkout -n shop-tenant -c ~/konflux-release-data"),
+        ("An output folder of the legacy script, without a database", "oomdb bundle -p checkout -d /srv/oom/output"),
+        (
+            "A folder that Jenkins serves: tarballs are made here and uploaded there",
+            "JENKINS_USER=me JENKINS_TOKEN=… oomdb bundle -p checkout -d https://jenkins.example.com/job/oom/ws/output/",
+        ),
+    ),
+)
+@option("-p", "--pod-name", metavar="POD", required=True, help="The pod's name, or a part of it.")
+@option(
+    "-d",
+    "--output-dir",
+    "place",
+    metavar="DIR|URL",
+    default=None,
+    help="The output folder, also one of the legacy script.  [default: --output]",
+)
+@filter_options("cluster", "namespace", "workload")
+@owner_options
+@pass_app
+def bundle_command(
+    *, app: "App", pod_name: str, place: str | None, filters: "FindingFilter", owners: "OwnerWishes"
+) -> int:
+    """Show when a pod was killed or looped, over the whole history, and make tarballs of its descriptions and logs.
+
+    A pod of this very name goes before pods whose name contains the text. There is one line for each type, day (in
+    --tz), cluster and namespace, and one tarball for each type and day, in the folder `tarballs` of the output folder.
+    The same texts make the same tarball: one that is there already is left alone, and where a tarball of the name has
+    other content, the new one's name ends in the time.
+
+    With -c or --codeowners-repo each line ends with the owners of the namespace, as in `oomdb summary`.
+
+    With a URL the folder is downloaded as far as it is needed, and new tarballs are uploaded to its `tarballs/` too.
+    The login is that of REMOTE_USER and REMOTE_TOKEN, of JENKINS_USER and JENKINS_TOKEN, of ~/.netrc, or the cookie
+    REMOTE_TOKEN. Exit code: 1 if something could not be read, or uploaded to a server that takes files.
+    """
+    if not pod_name.strip():
+        raise UsageError("--pod-name is empty: say a pod's name, or a part of it.")
+    wanted = replace(filters, pod=pod_name)
+    if place is not None and place.lower().startswith(("http://", "https://")):
+        return bundle_remote(app, place, wanted, owners)
+    if place is not None:
+        app = _with_output_folder(app, Path(place))
+    with _open_history(app) as history:
+        planned = report_pods(app, history.store, wanted, owners)
+    prepare_tarballs_folder(app)
+    make_tarballs(app, planned, app.output_folder)
+    return 0 if history.is_whole else 1
+
+
+def _with_output_folder(app: "App", folder: Path) -> "App":
+    """Return the app with another output folder, and with its database unless --db names one."""
+    has_own_database = app.database != str(app.output_folder / DATABASE_NAME)
+    database = app.database if has_own_database else str(folder / DATABASE_NAME)
+    return replace(app, output_folder=folder, database=database)
+
+
+@contextmanager
+def _open_history(app: "App") -> Iterator[ImportedFolder]:
+    """Open the database, or a temporary one of the legacy script's files where they are all there is."""
+    if database_path(app.database).exists() or not any(app.output_folder.glob(f"{STEM}*.csv")):
+        with open_for_reading(app.database) as store:  # which says where there is none
+            yield ImportedFolder(store, is_whole=True)
+        return
+    note(f"there is no database {app.database}: the CSV files in {app.output_folder} are read", app)
+    with open_imported_folder(app.output_folder, app) as imported:
+        yield imported
