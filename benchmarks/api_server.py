@@ -21,7 +21,7 @@ from oomdb.simulator.cluster import Content
 from oomdb.simulator.kubeconfig import ContextEntry, write_kubeconfig
 from tests.controlplane.binaries import obtain_binaries
 from tests.controlplane.loading import load_content
-from tests.controlplane.server import ADMIN_TOKEN, ApiServer, ControlPlane, running_control_plane
+from tests.controlplane.server import ApiServer, ControlPlane, running_control_plane
 
 SIZES = (200, 2_000)  # namespaces
 PODS_EACH, EVIDENCE_EACH, ROUTINE_EACH = 10, 3, 12  # a namespace
@@ -34,7 +34,7 @@ BASE_MB, PER_CLUSTER_MB = 70, 25
 
 _LOADED = Path(".benchmarks") / "api-server"
 _LEGACY_WORKERS = 5  # threads that the legacy script reads namespaces with
-_NO_LIMITS = ("--event-ttl=87600h", "--bind-address=0.0.0.0")  # events that stay; many addresses for one server
+_EVENTS_STAY = ("--event-ttl=87600h",)
 _LOOK_BACK = ("--time-range", "12M")  # the clusters were loaded some time ago
 
 
@@ -127,16 +127,16 @@ def _compare_formats(server: ApiServer, namespaces: int, folder: Path) -> int:
 
 
 def _many_clusters(server: ApiServer, folder: Path) -> int:
-    """Collect from twenty clusters, which are one server under twenty addresses."""
+    """Collect from twenty clusters, which are one server under twenty spellings of its address."""
     entries = [
         ContextEntry(
             context=f"c{number}",
-            server=f"https://127.0.0.{number}:{server.port}",
+            server=f"https://127.0.0.{'0' * number}1:{server.port}",
             authority_pem=server.authority.pem,
-            token=ADMIN_TOKEN,
+            token=server.admin_token,
             tls_server_name="localhost",
         )
-        for number in range(1, CLUSTERS + 1)
+        for number in range(CLUSTERS)
     ]
     kubeconfig = write_kubeconfig(folder / "many.kubeconfig", entries)
     output = folder / "many"
@@ -225,7 +225,7 @@ def _loaded_clusters() -> Iterator[dict[int, ApiServer]]:
 
 
 def _start(control_plane: ControlPlane, namespaces: int) -> ApiServer:
-    return control_plane.start_server(f"n{namespaces}", flags=_NO_LIMITS)
+    return control_plane.start_server(f"n{namespaces}", flags=_EVENTS_STAY)
 
 
 def _build_content(namespaces: int) -> Content:

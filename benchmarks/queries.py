@@ -133,6 +133,7 @@ def _queries(store: Store) -> dict[str, Callable[[], object]]:
         "coverage": lambda: coverage(FindingFilter()),
         "coverage --since 7d": lambda: coverage(WEEK),
         "coverage --gaps": lambda: rows(build_gaps_query(latest, None)),
+        "coverage --gaps --since 7d": lambda: rows(build_gaps_query(WEEK, None)),
         "coverage: clusters not read": lambda: list_missed_clusters(store, int(latest.run or 0)),
         "report: series of 60 days": lambda: of_latest(lambda conn, run: read_series(conn, run, PLOT_RANGE)),
         "report: what changed": lambda: of_latest(read_changes),

@@ -40,16 +40,60 @@ class QueryError(StoreError):
     slug = "query"
 
 
+class NothingReadError(OomdbError):
+    """No run has read a cluster yet: there is nothing to show."""
+
+    slug = "nothing-read"
+
+
 class ArtifactError(OomdbError):
     """An artifact file cannot be written."""
 
     slug = "artifact"
 
 
+class ImportFileError(OomdbError):
+    """A file cannot be imported; the message says the line and the reason, the caller which file it is."""
+
+    slug = "import"
+
+
+class RemoteFolderError(OomdbError):
+    """A folder on a web server, or a file of it, cannot be read or written."""
+
+    slug = "remote"
+
+
+class RemoteUnavailable(RemoteFolderError):
+    """No answer, or none that can be used, also after some tries."""
+
+
+class RemoteForbidden(RemoteFolderError):
+    """The server wants a login, or another one."""
+
+
+class RemoteNotFound(RemoteFolderError):
+    """There is no such file or folder."""
+
+
+class RemoteRefusesMethod(RemoteFolderError):
+    """The server takes no files: 405."""
+
+
+class RemoteLimitReached(RemoteFolderError):
+    """More, or something larger, is there than is taken."""
+
+
 class DetectorError(OomdbError):
     """A detector plug-in cannot be loaded, or none is installed."""
 
     slug = "detector"
+
+
+class OwnersError(OomdbError):
+    """CODEOWNERS cannot be had: no folder, no file, no repository, or `git` failed."""
+
+    slug = "owners"
 
 
 class KubeconfigError(OomdbError):
@@ -98,6 +142,14 @@ class ClusterAnswerError(ClusterError):
     """The server answered, but not with what the API promises: cut, not JSON, a proxy's page, 4xx, 5xx."""
 
     slug = "bad-answer"
+
+
+def find_similar(word: str, known: Iterable[str], *, limit: int = 3) -> list[str]:
+    """Return the known names of which one may be a slip of the finger, the nearest first."""
+    from difflib import get_close_matches  # only a mistake pays for its import
+
+    # more alike than by default: the names of tenants end alike
+    return get_close_matches(word, sorted(known), n=limit, cutoff=0.75)
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

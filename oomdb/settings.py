@@ -82,6 +82,11 @@ def mask_password(url: str) -> str:
     return _QUERY_PASSWORD.sub(r"\1***", _URL_PASSWORD.sub(r"\1***@", url))
 
 
+def is_cluster_name(text: str) -> bool:
+    """Tell whether a text can name a cluster, whose files lie in a folder of it."""
+    return text not in ("", ".", "..") and "/" not in text and text.isprintable() and text == text.strip()
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
         with file.open("rb") as stream:
@@ -118,7 +123,7 @@ def _cluster_name(where: str, key: str, value: Any) -> str:
         raise SettingsError(f"{where}: put the server or context that begins with '{_shown(key)}' in quotes.")
     if not isinstance(value, str):
         raise _wrong_type(where, key, 'a name in quotes, such as "prod-eu"', value)
-    if value in ("", ".", "..") or "/" in value or not value.isprintable() or value != value.strip():
+    if not is_cluster_name(value):
         raise SettingsError(
             f"{where} {_shown(key)}: {value!r} cannot name a cluster, whose files lie in a folder of it."
         )

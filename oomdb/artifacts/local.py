@@ -5,12 +5,14 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO
 
 from oomdb.artifacts.names import LONGEST_NAME_BYTES, safe_name
 from oomdb.errors import ArtifactError
@@ -21,6 +23,8 @@ ARTIFACTS_FOLDER = "logs_and_description_files"
 # what artifacts leave free on their disk: the database lies there too, and findings come first (a run of a thousand
 # findings writes about 2 MB, its write-ahead log as much again)
 RESERVED_BYTES = 32 * 2**20
+# a file aside that was not touched for so long has lost its writer: no piece of a log is waited for as long
+ABANDONED_AFTER_SECONDS = 6 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,8 @@ class ArtifactFolder:
     """The artifact files of one output folder; several threads and processes may write at once.
 
     `file_mode` and `folder_mode` hold for what is made here, whatever the umask; folders that exist keep theirs.
-    No file is left that takes the disk's last `reserved_bytes`. `write_bytes`, `link` and `count_free_bytes` (of the
+    No file is left that takes the disk's last `reserved_bytes`. What writers that were killed left half written is
+    removed when a folder is written to first. `write_bytes`, `link` and `count_free_bytes` (of the
     file system of a folder) are the system's, and parameters for tests and for file systems that differ.
     """
 
@@ -58,6 +63,7 @@ class ArtifactFolder:
         self._write_bytes = write_bytes
         self._link = link
         self._count_free_bytes = count_free_bytes
+        self._tidied: set[Path] = set()
 
     def write(
         self, cluster: str, namespace: str, pod: str, at: datetime, kind: ArtifactKind, pieces: Iterable[bytes]
@@ -73,23 +79,58 @@ class ArtifactFolder:
             ValueError: when `at` has no zone.
         """
         folder = self._output_dir / ARTIFACTS_FOLDER / safe_name(cluster)
-        names = _iter_file_names(namespace, pod, at, kind)
-        size_bytes, digest = 0, hashlib.sha256()
+        try:
+            return self._write_new(folder, _iter_file_names(namespace, pod, at, kind), pieces)
+        except OSError as err:
+            told = f"Artifact files cannot be written to '{folder}': {_explain(err)}, or use --no-artifacts."
+            raise ArtifactError(told) from err
 
-        def count(piece: bytes) -> bytes:
-            nonlocal size_bytes
-            size_bytes += len(piece)
-            digest.update(piece)
-            return piece
+    def write_named(self, subfolder: str, names: Iterator[str], pieces: Iterable[bytes]) -> WrittenFile:
+        """Write the pieces to one file of a folder below the output folder, by the first name that nothing has yet.
 
+        Args:
+            subfolder: a plain name.
+            names: plain names, as many as may be taken.
+            pieces: the content.
+
+        Raises:
+            ArtifactError: with path and reason, when the file cannot be written; then nothing of it remains.
+        """
+        folder = self._output_dir / subfolder
+        try:
+            return self._write_new(folder, names, pieces)
+        except OSError as err:
+            raise ArtifactError(f"No file can be written to '{folder}': {_explain(err)}.") from err
+
+    def make_folder(self, subfolder: str) -> Path:
+        """Make a folder below the output folder where there is none, and return its path.
+
+        Raises:
+            ArtifactError: when it cannot be made, or a symlink leads elsewhere.
+        """
+        folder = self._output_dir / subfolder
         try:
             self._refuse_outside(folder)
             self._make_folder(folder)
-            final = self._write_aside_and_rename(folder, names, map(count, pieces))
         except OSError as err:
-            _raise_unwritable(folder, err)
-        relative = final.relative_to(self._output_dir).as_posix()
-        return WrittenFile(relative, size_bytes, digest.hexdigest())
+            raise ArtifactError(f"The folder '{folder}' cannot be made: {_explain(err)}.") from err
+        return folder
+
+    def open(self, relative: str, *, below: str = ARTIFACTS_FOLDER) -> BinaryIO:
+        """Open an ordinary file for reading, named relative to the output folder; no symlink is followed.
+
+        Raises:
+            ArtifactError: for a path that does not lie in the folder `below`, or leads out of it by `..` or a symlink,
+                for anything that is no ordinary file, and for one that cannot be opened.
+        """
+        first, *names = relative.split("/")
+        if first != below or not names or not all(_is_plain(name) for name in names):
+            raise ArtifactError(f"{relative!r} leads out of '{self._output_dir / below}': it is not opened.")
+        try:
+            return _open_step_by_step(self._output_dir, [first, *names])
+        except OSError as err:
+            told = "a symlink leads there" if err.errno in _SAID_OF_SYMLINKS else err.strerror or str(err)
+            raise ArtifactError(f"'{self._output_dir / relative}' cannot be opened: {told}.") from err
 
     def read(self, relative: str) -> bytes:
         """Return the content of a file, named relative to the output folder.
@@ -120,6 +161,23 @@ class ArtifactFolder:
             raise ArtifactError(f"{relative!r} leads out of the output folder '{self._output_dir}': it is not used.")
         return path
 
+    def _write_new(self, folder: Path, names: Iterator[str], pieces: Iterable[bytes]) -> WrittenFile:
+        size_bytes, digest = 0, hashlib.sha256()
+
+        def count(piece: bytes) -> bytes:
+            nonlocal size_bytes
+            size_bytes += len(piece)
+            digest.update(piece)
+            return piece
+
+        self._refuse_outside(folder)
+        self._make_folder(folder)
+        if folder not in self._tidied:
+            self._tidied.add(folder)
+            _remove_abandoned(folder)
+        final = self._write_aside_and_rename(folder, names, map(count, pieces))
+        return WrittenFile(final.relative_to(self._output_dir).as_posix(), size_bytes, digest.hexdigest())
+
     def _make_folder(self, folder: Path) -> None:
         missing = [each for each in (folder, *folder.parents) if not each.exists()]
         for each in reversed(missing):
@@ -134,7 +192,7 @@ class ArtifactFolder:
             raise ArtifactError(f"'{path}' leads out of the output folder '{self._output_dir}': remove that symlink.")
 
     def _write_aside_and_rename(self, folder: Path, names: Iterator[str], pieces: Iterable[bytes]) -> Path:
-        aside = folder / f".{secrets.token_hex(8)}.tmp"
+        aside = folder / f".{secrets.token_hex(_ASIDE_BYTES)}.tmp"
         try:
             self._write_file(aside, pieces)
             self._refuse_last_space(folder)  # asked afterwards: of several writers, each counts what all have taken
@@ -177,6 +235,18 @@ class ArtifactFolder:
         return True
 
 
+_ASIDE_BYTES = 8  # of chance in the name of a file aside
+_ASIDE_GLOB = f".{'[0-9a-f]' * 2 * _ASIDE_BYTES}.tmp"
+
+
+def _remove_abandoned(folder: Path) -> None:
+    untouched_since = time.time() - ABANDONED_AFTER_SECONDS
+    for aside in folder.glob(_ASIDE_GLOB):
+        with suppress(OSError):  # of two that tidy up at once, each removes some
+            if aside.lstat().st_mtime < untouched_since:
+                aside.unlink()
+
+
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _SUFFIXES: dict[ArtifactKind, str] = {"description": "desc", "log": "log"}
 _LONGEST_NAMESPACE = 100  # Kubernetes allows 63; the rest of the file name is the pod's
@@ -207,7 +277,32 @@ def _rename_onto_reserved(aside: Path, final: Path) -> bool:
     return True
 
 
-def _raise_unwritable(folder: Path, err: OSError) -> NoReturn:
+def _explain(err: OSError) -> str:
     advice = "free some space" if err.errno in (errno.ENOSPC, errno.EDQUOT) else "check that folder"
-    told = f"Artifact files cannot be written to '{folder}': {err.strerror or err}; {advice}, or use --no-artifacts."
-    raise ArtifactError(told) from err
+    return f"{err.strerror or err}; {advice}"
+
+
+_SAID_OF_SYMLINKS = (errno.ELOOP, errno.EMLINK, errno.ENOTDIR)  # the last of one in a folder's place
+
+
+def _is_plain(name: str) -> bool:
+    return name not in ("", ".", "..") and "\0" not in name
+
+
+def _open_step_by_step(root: Path, names: Sequence[str]) -> BinaryIO:
+    """Open a file through each of its folders in turn, so that nothing can be put in the way meanwhile."""
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in names[:-1]:
+            above, folder = folder, os.open(name, _PLAIN | os.O_DIRECTORY, dir_fd=folder)
+            os.close(above)
+        descriptor = os.open(names[-1], _PLAIN | os.O_NONBLOCK, dir_fd=folder)  # a pipe would keep us waiting
+    finally:
+        os.close(folder)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no ordinary file")
+    return os.fdopen(descriptor, "rb")
+
+
+_PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC

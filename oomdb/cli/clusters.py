@@ -1,4 +1,4 @@
-"""Which clusters and namespaces a command means: `--current`, `--contexts`, `--kubeconfig`, and lists with commas."""
+"""Which clusters a command means: `--current`, `--contexts`, `--kubeconfig`."""
 
 import os
 from collections.abc import Sequence
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oomdb.cli.output import note
-from oomdb.errors import UsageError
 from oomdb.kube.clusters import ClusterTarget, plan_clusters, select_clusters
 from oomdb.kube.kubeconfig import load_kubeconfig
 
@@ -30,15 +29,3 @@ def select_targets(
     for wanted, matched in selection.matched:
         note(f"Matched '{wanted}' -> '{matched}'", app)
     return selection.targets
-
-
-def split_names(option: str, texts: Sequence[str]) -> tuple[str, ...]:
-    """Return the parts of all texts, which commas part.
-
-    Raises:
-        UsageError: texts were given, but there is nothing in them.
-    """
-    parts = tuple(part for text in texts for part in (piece.strip() for piece in text.split(",")) if part)
-    if texts and not parts:
-        raise UsageError(f"{option} names nothing; leave it out to take everything.")  # an unset variable, perhaps
-    return parts

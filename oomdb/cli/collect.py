@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 import click
 
 from oomdb.artifacts.local import ArtifactFolder
-from oomdb.cli.clusters import select_targets, split_names
-from oomdb.cli.collect_output import Tally, render_coverage, render_findings
+from oomdb.cli.clusters import select_targets
+from oomdb.cli.collect_output import Tally, list_advice, render_coverage, render_findings
 from oomdb.cli.ending import end_with, stopping_on_sigterm
 from oomdb.cli.export_output import show_export_result
 from oomdb.cli.options import command, option, pass_app
 from oomdb.cli.output import note, write
+from oomdb.cli.owner_options import owner_options
+from oomdb.cli.owner_output import learn_owners
 from oomdb.cli.progress import CollectProgress
 from oomdb.cli.report_options import report_options
+from oomdb.cli.tarball_output import make_tarballs_of_run, prepare_tarballs_folder
+from oomdb.cli.types import split_names, split_whole_names
 from oomdb.collect.capture import CaptureRequest
 from oomdb.collect.lookback import AUTO, LONGEST, plan_lookbacks
 from oomdb.collect.namespaces import NamespaceRules, parse_ephemeral_rules, parse_name_filters
@@ -25,7 +29,7 @@ from oomdb.collect.run import CollectRequest, CollectResult, collect, list_names
 from oomdb.collect.scan import ScanRequest
 from oomdb.collect.scope import Scope
 from oomdb.detectors.registry import load_detectors
-from oomdb.errors import OomdbError, UsageError
+from oomdb.errors import ArtifactError, OomdbError, UsageError
 from oomdb.kube.auth import context_warnings
 from oomdb.kube.clusters import ClusterTarget
 from oomdb.kube.contexts import Context
@@ -41,6 +45,7 @@ from oomdb.version import __version__
 
 if TYPE_CHECKING:
     from oomdb.cli.options import App
+    from oomdb.cli.owner_options import OwnerWishes
     from oomdb.reports.wishes import ReportWishes
 
 EXIT_NOTHING_READ = 1
@@ -92,9 +97,10 @@ EXIT_INCOMPLETE = 3
 @option("--log-limit-bytes", type=click.IntRange(1), default=10 * 2**20, help="At most so many bytes of each log.")
 @option("--report", "wants_report", is_flag=True, help="Write the report afterwards: html, csv, json, table.")
 @report_options
+@owner_options
 @option("--strict", is_flag=True, help="Exit with 3 where something could not be read.")
 @option("--allow-overlap", is_flag=True, help="Run even if another collect of the same scope is running.")
-@option("--no-tarballs", is_flag=True, hidden=True, help="Accepted from old jobs; there are no tarballs yet.")
+@option("--tarballs/--no-tarballs", default=False, help="Make tarballs of what was saved of this run's pods.")
 @pass_app
 def collect_command(
     *,
@@ -118,9 +124,10 @@ def collect_command(
     log_limit_bytes: int,
     wants_report: bool,
     wishes: "ReportWishes",
+    owners: "OwnerWishes",
     strict: bool,
     allow_overlap: bool,
-    no_tarballs: bool,  # noqa: ARG001  # there are none
+    tarballs: bool,
 ) -> int:
     """Scan the clusters for OOMKilled and CrashLoopBackOff and store what was found as one run.
 
@@ -134,7 +141,7 @@ def collect_command(
     scope = Scope(
         current=current,
         contexts=() if contexts is None else split_names("--contexts", [contexts]),
-        names=split_names("--namespace", names),
+        names=split_whole_names("--namespace", names),
         include=include_ns,
         exclude=exclude_ns,
         include_ephemeral=include_ephemeral,
@@ -171,10 +178,12 @@ def collect_command(
     ):
         for warning in store.warnings:
             note(f"warning: {warning}", app)
+        _prepare_tarballs_folder(app)
         if span is None:
             request = _look_back_automatically(store, targets, request, scope)
         start = _describe_start(request, scope, AUTO if span is None else time_range.strip())
-        return _run(app, store, targets, request, start, tally, wishes if wants_report else None, strict, allow_overlap)
+        report = wishes if wants_report else None
+        return _run(app, store, targets, request, start, tally, report, owners, tarballs, strict, allow_overlap)
 
 
 def _run(
@@ -185,6 +194,8 @@ def _run(
     start: RunStart,
     tally: Tally,
     wishes: "ReportWishes | None",
+    owners: "OwnerWishes",
+    wants_tarballs: bool,
     strict: bool,
     allow_overlap: bool,
 ) -> int:
@@ -196,6 +207,7 @@ def _run(
             "nothing was done. --allow-overlap runs beside it.",
             app,
         )
+        tally.skipped_for = begun.id
         return 0
     tally.run_id = begun
     with CollectProgress(app, tally) as progress:
@@ -203,10 +215,12 @@ def _run(
     _note_replaced_contexts(app, targets, result)
     if app.verbosity != "quiet":
         write(render_coverage(result.scans, app))
-        write(render_findings(result.scans, app))
+        write(render_findings(result.scans, app, run_id=begun))
+    for told in list_advice(result.scans, quiet=app.verbosity == "quiet"):
+        note(told, app, is_error=True)
     code = _exit_code(result, strict=strict)
     if result.clusters_read:
-        _show_summary(app, store, result)
+        _show_summary(app, store, result, owners)
         if wishes is not None:
             written = write_exports(
                 store,
@@ -217,16 +231,19 @@ def _run(
                 file_mode=app.settings.artifact_file_mode,
             )
             show_export_result(written, app)
+        if wants_tarballs:
+            make_tarballs_of_run(app, store, result.run_id)
     elif wishes is not None:
         note("no cluster could be read: the exports were left as they are", app)
     return code
 
 
-def _show_summary(app: "App", store: Store, result: CollectResult) -> None:
+def _show_summary(app: "App", store: Store, result: CollectResult, owners: "OwnerWishes") -> None:
+    with store.reading() as conn:
+        instances = list_instances_of_run(conn, find_run(conn, result.run_id))
+    whose = learn_owners(store, {(it.cluster, it.namespace) for it in instances}, owners, app)
     if app.verbosity != "quiet":
-        with store.reading() as conn:
-            instances = list_instances_of_run(conn, find_run(conn, result.run_id))
-        write(render_run_summary(instances, zone=app.zone))
+        write(render_run_summary(instances, zone=app.zone, whose=whose))
 
 
 def _begin(app: "App", store: Store, start: RunStart, allow_overlap: bool) -> int | RunningRun:
@@ -242,8 +259,9 @@ def _look_back_automatically(
     store: Store, targets: Sequence[ClusterTarget], request: CollectRequest, scope: Scope
 ) -> CollectRequest:
     names = [target.name for target in targets]
-    lookbacks = plan_lookbacks(store, names, covered_by=scope.covered_by, now=_now())
-    longest = max((lookback.span for lookback in lookbacks.values()), default=LONGEST)
+    now = _now()
+    lookbacks = plan_lookbacks(store, names, covered_by=scope.covered_by, now=now)
+    longest = max((now - lookback.since for lookback in lookbacks.values()), default=LONGEST)
     return replace(request, lookbacks=lookbacks, scan=replace(request.scan, lookback=longest))
 
 
@@ -302,6 +320,13 @@ def _build_rules(app: "App", scope: Scope) -> NamespaceRules:
         include=parse_name_filters("--include-ns", scope.include),
         exclude=parse_name_filters("--exclude-ns", scope.exclude),
     )
+
+
+def _prepare_tarballs_folder(app: "App") -> None:
+    try:
+        prepare_tarballs_folder(app)
+    except ArtifactError as err:
+        note(f"warning: {err}", app)  # findings come first
 
 
 def _artifact_folder(app: "App") -> ArtifactFolder:

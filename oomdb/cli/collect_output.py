@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ class Tally:
 
     clusters: int
     run_id: int | None = None  # None until it has begun
+    skipped_for: int | None = None  # the run that was going on, where this one did not begin for it
     clusters_read: int = 0
     findings: int = 0
     new_occurrences: int = 0
@@ -37,9 +38,15 @@ class Tally:
         self.new_occurrences += new_occurrences
 
     def line(self, code: int) -> str:
-        """Return the line: `run=42 clusters=18/20 findings=31 new_occurrences=7 seconds=12 exit=0`."""
+        """Return the line: `run=42 clusters=18/20 findings=31 new_occurrences=7 seconds=12 exit=0`.
+
+        It begins with `run=none skipped=running:41` where run 41 was going on, and with `run=none` where another thing
+        kept it from beginning.
+        """
+        skipped = "" if self.skipped_for is None else f"skipped=running:{self.skipped_for} "
         return (
-            f"run={'none' if self.run_id is None else self.run_id} clusters={self.clusters_read}/{self.clusters} "
+            f"run={'none' if self.run_id is None else self.run_id} {skipped}"
+            f"clusters={self.clusters_read}/{self.clusters} "
             f"findings={self.findings} new_occurrences={self.new_occurrences} "
             f"seconds={time.monotonic() - self.began:.0f} exit={code}"
         )
@@ -61,8 +68,24 @@ def render_coverage(scans: Sequence[ClusterScan], app: "App") -> str:
     return "".join(lines) + "\n"
 
 
-def render_findings(scans: Sequence[ClusterScan], app: "App") -> str:
-    """Return the findings by cluster and namespace; namespaces without findings are not named."""
+def list_advice(scans: Sequence[ClusterScan], *, quiet: bool) -> Iterator[str]:
+    """Iterate over what is said on stderr when all is done, also with `-q`: wrong names, and where to get rights.
+
+    Args:
+        scans: what was read.
+        quiet: no coverage table was shown, which has the wrong names; gaps that rights leave are nothing to hear daily.
+    """
+    missing = [(scan.cluster, gap) for scan in scans if scan.status in READ for gap in scan.gaps]
+    for cluster, gap in missing if quiet else ():
+        if gap.status == "not-found":
+            yield f"{cluster}: {gap.message}"
+    refused = any(gap.status == "forbidden" for _, gap in missing) and not quiet
+    if refused or any(scan.status == "forbidden" for scan in scans):
+        yield "something was forbidden: `oomdb doctor` names the rights that lack, `oomdb rbac` prints a role with them"
+
+
+def render_findings(scans: Sequence[ClusterScan], app: "App", *, run_id: int) -> str:
+    """Return the findings of a run by cluster and namespace; namespaces without findings are not named."""
     paint = paint_for(app, sys.stdout)
     lines = ["Findings\n"]
     for scan in scans:
@@ -85,6 +108,10 @@ def render_findings(scans: Sequence[ClusterScan], app: "App") -> str:
         if scan.skipped_by_rule:
             skipped = ", ".join(f"{count} by {rule}" for rule, count in sorted(scan.skipped_by_rule.items()))
             lines.append(f"    {paint.skipped(f'namespaces skipped: {skipped}')}\n")
+    if any(scan.suspects for scan in scans):
+        names = "cluster, namespace, pod, container, class, at, exit_code"
+        query = f'oomdb sql "SELECT {names} FROM suspects WHERE run_id = {run_id}"'  # noqa: S608  # shown, not run
+        lines.append(f"  {paint.skipped(f'which are suspected: {query}')}\n")
     return "".join(lines) + "\n"
 
 

@@ -57,14 +57,19 @@ def demo_command(*, app: "App", days: int) -> int:
 
     The clusters are HTTPS servers on this machine; the collects are real, under a clock that is moved on by eight
     hours each time; one cluster is down on some days. Everything goes to demo-output (or --output), into a database of
-    its own: one that holds real runs is refused.
+    its own: one that holds runs already is refused.
     """
     folder = _demo_folder(app)
     database = app.database if _was_given("db") else str(folder / DATABASE_NAME)
     with open_for_writing(database) as store:
-        real = list_origins(store) - {"demo"}
-        if real:
+        origins = list_origins(store)
+        if origins - {"demo"}:
             raise OomdbError(f"{store.path} holds real runs; give the demo a folder of its own with --output.")
+        if origins:  # the fleet's story ends now: told again, its kills would be others
+            raise OomdbError(
+                f"{store.path} holds a demo already: `oomdb findings --db {store.path}` asks it; for a new one delete "
+                "that file, or name another folder with --output."
+            )
         _tell(app, store, folder, days)
         runs, clusters = days * 3, 3
         note(f"{runs} collects from {clusters} clusters were recorded in {store.path}", app)

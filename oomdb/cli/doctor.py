@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oomdb.cli.clusters import select_targets, split_names
+from oomdb.cli.clusters import select_targets
+from oomdb.cli.ending import stopping_on_sigterm
 from oomdb.cli.options import Output, command, option, pass_app
 from oomdb.cli.output import Paint, emit, escape_controls, paint_for, write
-from oomdb.cli.types import SPAN
+from oomdb.cli.types import SPAN, split_names, split_whole_names
 from oomdb.collect.doctor import DoctorRequest, check_clusters
 from oomdb.collect.folders import check_folders
 from oomdb.errors import KubeconfigError, StoreError, UsageError
@@ -76,7 +77,7 @@ def doctor_command(
     """
     if no_clusters and (current or contexts is not None or kubeconfig is not None or names):
         raise UsageError("--no-clusters excludes --current, --contexts, --kubeconfig and -n.")
-    namespaces = split_names("--namespace", names)
+    namespaces = split_whole_names("--namespace", names)
     targets: tuple[ClusterTarget, ...] | None = None  # nobody knows which
     checks: list[Check] = []
     if not no_clusters:
@@ -87,11 +88,13 @@ def doctor_command(
         except KubeconfigError as err:
             checks.append(Check(subject="kubeconfig", name="file", status="failed", message=str(err)))
     request = DoctorRequest(names=namespaces, batch=batch, timeout_seconds=timeout, retries=RETRIES)
-    checks += check_clusters(targets or (), request)
+    with stopping_on_sigterm():
+        checks += check_clusters(targets or (), request)
     checks += check_database(
         DatabaseRequest(
             target=app.database,
             clusters=None if targets is None else [target.name for target in targets],
+            names=namespaces,
             max_age=max_age,
             now=app.now,
             zone=UTC if as_json else app.zone,

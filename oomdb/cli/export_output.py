@@ -1,5 +1,6 @@
 """What is said about the run that is shown, what it could not read, and what became of the exports' files."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from oomdb.cli.output import escape_controls, note, write
@@ -7,7 +8,7 @@ from oomdb.timespan import format_for_people
 
 if TYPE_CHECKING:
     from oomdb.cli.options import App
-    from oomdb.queries.exports import Selection
+    from oomdb.queries.exports import ClusterCoverage, Selection
     from oomdb.reports.files import ExportResult
 
 
@@ -22,9 +23,19 @@ def show_selection(selection: "Selection", app: "App", *, found: str) -> None:
 def show_missing(selection: "Selection", app: "App") -> None:
     """Say on stderr which clusters the run did not read as a whole, and which runs are newer."""
     for it in selection.clusters:
-        if it.status != "complete":
-            note(f"{it.cluster}: {it.status}{f': {it.error}' if it.error else ''}", app)
+        if it.status != "complete" or it.gaps:
+            note(f"{it.cluster}: {': '.join(_describe(it))}", app)
+    if any(it.gaps for it in selection.clusters):
+        note(f"what could not be read: oomdb coverage --gaps --run {selection.run.id}", app)
     show_newer(selection, app)
+
+
+def _describe(cluster: "ClusterCoverage") -> Iterator[str]:
+    yield cluster.status
+    if cluster.gaps:
+        yield f"{cluster.gaps} gap{'s' if cluster.gaps > 1 else ''}"
+    if cluster.error:
+        yield cluster.error
 
 
 def show_newer(selection: "Selection", app: "App") -> None:

@@ -3,9 +3,11 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from oomdb.cli.empty_output import explain_empty
 from oomdb.cli.export_output import show_missing
 from oomdb.cli.options import command, filter_options, list_options, pass_app
 from oomdb.cli.output import emit
+from oomdb.cli.owner_output import note_unknown_owners
 from oomdb.queries.exports import select_run
 from oomdb.queries.lists import build_findings_query, run_meant, stream
 from oomdb.store.database import open_for_reading
@@ -43,6 +45,9 @@ def findings_command(*, app: "App", filters: "FindingFilter", output: "Output") 
             with store.reading() as conn:
                 selection = select_run(conn, wanted)
             filters = replace(filters, run=selection.run.id)
-        emit(stream(store, build_findings_query(filters, output.rows_wanted)), output, app)
+        if not emit(stream(store, build_findings_query(filters, output.rows_wanted)), output, app):
+            explain_empty(store, filters, app)
+        if filters.owners:
+            note_unknown_owners(store, app)
         if selection is not None:
             show_missing(selection, app)

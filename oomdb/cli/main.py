@@ -32,8 +32,11 @@ class Entry(NamedTuple):
 
 COMMANDS: tuple[Entry, ...] = (
     Entry("collect", "oomdb.cli.collect:collect_command", "Scan the clusters and store a run.", "Collect"),
+    Entry("ingest", "oomdb.cli.ingest:ingest_command", "Store what `oc get` or a must-gather saved.", "Collect"),
+    Entry("import", "oomdb.cli.import_legacy:import_command", "Take over runs of the legacy script.", "Collect"),
     Entry("report", "oomdb.cli.report:report_command", "Write the report of a run: html, csv, json, table.", "Report"),
     Entry("summary", "oomdb.cli.summary:summary_command", "Show kills and crash loops per pod and day.", "Report"),
+    Entry("bundle", "oomdb.cli.bundle:bundle_command", "Make tarballs of what was saved of a pod.", "Report"),
     Entry("runs", "oomdb.cli.runs:runs_command", "List the runs.", "Lists"),
     Entry("findings", "oomdb.cli.findings:findings_command", "List what runs found.", "Lists"),
     Entry("occurrences", "oomdb.cli.occurrences:occurrences_command", "List kills and loops, each once.", "Lists"),

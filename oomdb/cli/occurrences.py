@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from oomdb.cli.empty_output import explain_empty
 from oomdb.cli.options import command, filter_options, list_options, pass_app
 from oomdb.cli.output import emit
+from oomdb.cli.owner_output import note_unknown_owners
 from oomdb.queries.lists import build_occurrences_query, resolve_run, stream
 from oomdb.store.database import open_for_reading
 
@@ -31,4 +33,7 @@ def occurrences_command(*, app: "App", filters: "FindingFilter", output: "Output
     with open_for_reading(app.database) as store:
         if filters.run is not None:
             filters = resolve_run(store, filters)
-        emit(stream(store, build_occurrences_query(store, filters, output.rows_wanted)), output, app)
+        if not emit(stream(store, build_occurrences_query(store, filters, output.rows_wanted)), output, app):
+            explain_empty(store, filters, app)
+        if filters.owners:
+            note_unknown_owners(store, app)

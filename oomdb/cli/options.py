@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 from click.core import ParameterSource
 
-from oomdb.cli.types import INSTANT_OR_SPAN, PATH, RUN, ZONE, moment_of
+from oomdb.cli.types import INSTANT_OR_SPAN, PATH, RUN, ZONE, moment_of, split_names
 from oomdb.errors import SettingsError, suggest
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def list_options(function: _Function) -> _Function:
 def filter_options(*names: str) -> Callable[[_Function], _Function]:
     """Add the filters with these names (none: all of them), and hand the command a `FindingFilter` as `filters`.
 
-    Names: cluster, namespace, pod, type, application, component, workload, since, until, run.
+    Names: cluster, namespace, pod, type, application, component, workload, owner, since, until, run.
     """
     options = _filter_options()
     chosen = names or tuple(options)
@@ -360,19 +360,21 @@ def _list_options() -> list[Option]:
 
 def _filter_options() -> dict[str, Option]:
     def several(*names: str, metavar: str, text: str) -> Option:
-        return Option(names, metavar=metavar, multiple=True, help=f"{text}; may be repeated.")
+        how = "may be repeated, or parted by commas" if "," in metavar else "may be repeated"
+        return Option(names, metavar=metavar, multiple=True, help=f"{text}; {how}.")
 
     def instant(name: str, text: str) -> Option:
         return Option([name], metavar="WHEN", type=INSTANT_OR_SPAN, default=None, help=text)
 
     return {
         "cluster": several("--cluster", metavar="GLOB", text="Clusters, such as 'prod-*'"),
-        "namespace": several("-n", "--namespace", metavar="GLOB", text="Namespaces, such as 'team-*'"),
+        "namespace": several("-n", "--namespace", metavar="GLOB,GLOB", text="Namespaces, such as 'team-*'"),
         "pod": Option(["--pod"], metavar="TEXT", default=None, help="Pods that have TEXT in their name."),
-        "type": several("--type", metavar="TYPE", text="OOMKilled, CrashLoopBackOff, or another detector's type"),
+        "type": several("--type", metavar="TYPE,TYPE", text="OOMKilled, CrashLoopBackOff, or another detector's type"),
         "application": several("--application", metavar="NAME", text="Applications, by the pods' labels"),
         "component": several("--component", metavar="NAME", text="Components, by the pods' labels"),
         "workload": several("--workload", metavar="NAME", text="Workloads: Deployments, Jobs and other controllers"),
+        "owner": several("--owner", metavar="NAME", text="Owners of the namespace, such as '@jdoe'"),
         "since": instant("--since", "From an instant on (2026-01-15T15:00:00Z), or for so long: 7d."),
         "until": instant("--until", "Up to an instant, or to so long ago: 1d."),
         "run": Option(["--run"], metavar="ID|latest", type=RUN, default=None, help="What one run saw."),
@@ -397,12 +399,13 @@ def _build_filter(given: Mapping[str, Any]) -> Any:
         )
     return FindingFilter(
         clusters=given.get("cluster", ()),
-        namespaces=given.get("namespace", ()),
+        namespaces=split_names("--namespace", given.get("namespace", ())),
         pod=given.get("pod") or "",
-        types=given.get("type", ()),
+        types=split_names("--type", given.get("type", ())),
         applications=given.get("application", ()),
         components=given.get("component", ()),
         workloads=given.get("workload", ()),
+        owners=given.get("owner", ()),
         since=since,
         until=until,
         run=given.get("run"),
@@ -426,11 +429,13 @@ def _chosen_format(flags: Mapping[Format, bool]) -> Format:
 
 def _build_default_map(ctx: click.Context, settings: "Settings") -> dict[str, Any]:
     """Return what the settings file says about the options of the command that is run: its table before [defaults]."""
-    from oomdb.cli.report_options import declare_report_options  # which is made of this module's
+    from oomdb.cli.owner_options import declare_owner_options  # which are made of this module's
+    from oomdb.cli.report_options import declare_report_options
 
     own = _options_by_key(ctx.command.params)
     filters = _filter_options().values()
-    shared = _options_by_key([*_global_options(), *_list_options(), *filters, *declare_report_options()])
+    more = (*declare_report_options(), *declare_owner_options())
+    shared = _options_by_key([*_global_options(), *_list_options(), *filters, *more])
     reachable = {key: own.get(key, found) for key, found in shared.items()}  # collect has another --namespace
     defaults = _settings_of(settings, table="defaults", values=settings.defaults, options=reachable)
     path = _path_of(ctx)

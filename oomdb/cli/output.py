@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 _NOTHING = "–"
 
 
-def emit(table: Table, output: "Output", app: "App") -> None:
-    """Print a table to stdout; say on stderr where `--limit` cut it, and below an aligned table where it is empty.
+def emit(table: Table, output: "Output", app: "App") -> bool:
+    """Print a table to stdout and return whether it has rows.
+
+    Says on stderr where `--limit` cut it, and below an aligned table where it is empty.
 
     Rows are printed as they come, but for the aligned table, which must have seen them all.
 
@@ -45,6 +47,7 @@ def emit(table: Table, output: "Output", app: "App") -> None:
         note("0 rows", app)
     if rows.more_exist:
         note(f"first {output.limit} rows; more exist: raise --limit to see them.", app)
+    return rows.any_came
 
 
 def write(text: str) -> None:

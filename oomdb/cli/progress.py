@@ -3,13 +3,13 @@
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from oomdb.cli.collect_output import Tally
 from oomdb.cli.output import note, paint_for, write
-from oomdb.collect.run import CLOCKS_AGREE_SECONDS, READ, Connection, Listener
+from oomdb.collect.clocks import find_skew, tell_skew
+from oomdb.collect.run import READ, Connection, Listener
 from oomdb.model import ClusterScan
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class CollectProgress(Listener):
         self._lock = threading.Lock()
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._unanswered: set[str] = set()  # of the connectivity report
+        self._width = 0
 
     def __enter__(self) -> "CollectProgress":
         return self
@@ -41,19 +43,41 @@ class CollectProgress(Listener):
             if self._bars is not None:
                 self._bars.stop()
 
-    def connected(self, connections: Sequence[Connection]) -> None:
-        """Print ✓ or ✗ for each cluster, and begin the bars."""
-        if self._app.verbosity != "quiet":
-            write(_render_connectivity(connections, self._app))
-            sys.stdout.flush()
-        for connection in connections:
-            if abs(connection.clock_skew_seconds or 0) > CLOCKS_AGREE_SECONDS:
-                note(f"warning: {_tell_skew(connection)}", self._app)
-        reachable = [connection.target.name for connection in connections if connection.error is None]
-        if reachable and self._app.verbosity != "quiet" and sys.stderr is not None and sys.stderr.isatty():
+    def begun(self, clusters: Sequence[str]) -> None:
+        """Begin the connectivity report, and the bars."""
+        if self._app.verbosity == "quiet":
+            return
+        self._unanswered = set(clusters)
+        self._width = max(map(len, clusters), default=0)
+        self._report("Connectivity\n")
+        if clusters and sys.stderr is not None and sys.stderr.isatty():
             self._bars = _build_bars(self._app)
-            self._tasks = {name: self._bars.add_task(name, total=None, start=False, note="") for name in reachable}
+            self._tasks = {name: self._bars.add_task(name, total=None, start=False, note="") for name in clusters}
             self._bars.start()
+
+    def waiting(self, cluster: str) -> None:
+        """Name the cluster that does not answer."""
+        with self._lock:
+            if cluster in self._tasks and self._bars is not None:
+                self._bars.update(self._tasks[cluster], note="waiting for an answer")
+            elif not self._is_over:
+                note(f"waiting for {cluster}, which has not answered yet", self._app)
+
+    def connected(self, connection: Connection) -> None:
+        """Print ✓ or ✗ for the cluster."""
+        with self._lock:
+            if self._is_over:
+                return
+            if connection.cluster in self._unanswered:
+                self._unanswered.remove(connection.cluster)
+                line = _render_connection(connection, self._width, self._app)
+                self._report(line if self._unanswered else f"{line}\n")
+            if skew := find_skew(connection.clock_skew_seconds):
+                note(
+                    f"warning: {connection.cluster}: the server's clock is {tell_skew(skew)}; the times of its kills "
+                    "are by its own. Let both clocks be set by NTP.",
+                    self._app,
+                )
 
     def scanning(self, cluster: str) -> None:
         """Start the cluster's bar."""
@@ -88,6 +112,10 @@ class CollectProgress(Listener):
             else:
                 note(f"{scan.cluster}: {scan.status}: {told}", self._app, is_error=not is_read)
 
+    def _report(self, text: str) -> None:
+        write(text)
+        sys.stdout.flush()  # a file or a pipe shows it, too, as it comes
+
     def _say(self, text: str) -> None:
         if self._bars is not None:
             self._bars.console.print(text, markup=False, highlight=False)
@@ -95,27 +123,12 @@ class CollectProgress(Listener):
             note(text, self._app)
 
 
-def _render_connectivity(connections: Sequence[Connection], app: "App") -> str:
+def _render_connection(connection: Connection, width: int, app: "App") -> str:
     paint = paint_for(app, sys.stdout)
-    width = max((len(connection.target.name) for connection in connections), default=0)
-    lines = ["Connectivity\n"]
-    for connection in connections:
-        name = connection.target.name.ljust(width)
-        if connection.error is None:
-            lines.append(f"  {paint.clean('✓')} {paint.cluster(name)}  {paint.clean(connection.server_version)}\n")
-        else:
-            lines.append(f"  {paint.finding('✗')} {paint.cluster(name)}  {paint.finding(str(connection.error))}\n")
-    return "".join(lines) + "\n"
-
-
-def _tell_skew(connection: Connection) -> str:
-    skew_seconds = connection.clock_skew_seconds or 0
-    apart = timedelta(seconds=round(abs(skew_seconds)))
-    side = "ahead of" if skew_seconds > 0 else "behind"
-    return (
-        f"{connection.target.name}: the server's clock is {apart} (h:mm:ss) {side} this machine's; the times of its "
-        "kills are by its own. Let both clocks be set by NTP."
-    )
+    name = paint.cluster(connection.cluster.ljust(width))
+    if connection.error is None:
+        return f"  {paint.clean('✓')} {name}  {paint.clean(connection.server_version)}\n"
+    return f"  {paint.finding('✗')} {name}  {paint.finding(str(connection.error))}\n"
 
 
 def _build_bars(app: "App") -> "Progress":
@@ -129,4 +142,6 @@ def _build_bars(app: "App") -> "Progress":
         TextColumn("{task.fields[note]}", markup=False),
         TimeElapsedColumn(),
         console=Console(stderr=True, no_color=not app.color),
+        # only on the same terminal: else the report, which is data, would go to stderr
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
     )

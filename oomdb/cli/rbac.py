@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import click
 
-from oomdb.cli.clusters import split_names
 from oomdb.cli.options import command, option
 from oomdb.cli.output import write
+from oomdb.cli.types import split_whole_names
 from oomdb.collect.role import RoleRequest, Subject, render_role
 from oomdb.errors import UsageError
 
@@ -51,17 +51,25 @@ def rbac_command(
 ) -> None:
     """Print the least role that a collect needs, with its binding and account: what is in it is asked for, and no more.
 
-    No cluster is contacted. `oomdb doctor` tells what of it is missing; to ask that, nobody needs a right.
+    The namespace of the account oomdb/oomdb is printed first; that of --service-account, and those of -n, must be
+    there. No cluster is contacted. `oomdb doctor` tells what of it is missing; to ask that, nobody needs a right.
     """
     subject = _choose_subject(service_account, user, group)
-    namespaces = tuple(dict.fromkeys(split_names("--namespace", names)))
+    namespaces = tuple(dict.fromkeys(split_whole_names("--namespace", names)))
     if namespaces and not namespaced:
         raise UsageError("-n needs --namespaced: a ClusterRole is for all namespaces.")
     if namespaced and not namespaces:
         if not subject.namespace:
             raise UsageError(f"--namespaced needs -n: a {subject.kind.lower()} has no namespace of its own.")
         namespaces = (subject.namespace,)
-    request = RoleRequest(name=name, subject=subject, namespaces=namespaces, with_logs=not no_logs)
+    request = RoleRequest(
+        name=name,
+        subject=subject,
+        namespaces=namespaces,
+        with_logs=not no_logs,
+        # another account's namespace is its owner's to make
+        makes_namespace=subject.kind == "ServiceAccount" and service_account is None,
+    )
     write(render_role(request))
 
 

@@ -28,7 +28,8 @@ def runs_command(*, app: "App", filters: "FindingFilter", output: "Output") -> N
 
     For each: when, its scope, how many clusters it read of how many, how many rows it found (one per cluster,
     namespace, pod and type) and how many kills and loops no earlier run had seen. --since and --until go by the run's
-    beginning. Runs that are going on, or were aborted, are listed too.
+    beginning. Runs that are going on, or were aborted, are listed too. A run is partial where something could not be
+    read; where clusters_read is 0, everything: `oomdb coverage --run ID` says why.
     """
     with open_for_reading(app.database) as store:
         if filters.run is not None:

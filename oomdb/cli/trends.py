@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from oomdb.cli.empty_output import explain_empty
 from oomdb.cli.options import command, filter_options, list_options, option, pass_app
 from oomdb.cli.output import emit, note
+from oomdb.cli.owner_output import note_unknown_owners
 from oomdb.cli.types import SPAN
 from oomdb.model import CRASH_LOOP_BACK_OFF, OOM_KILLED
 from oomdb.queries.trends import MOST_PERIODS, Trends, find_trends, parse_dimensions
@@ -44,13 +46,13 @@ _UNITS = (
         ),
     ),
 )
-@filter_options("cluster", "namespace", "pod", "type", "application", "component", "workload", "until")
+@filter_options("cluster", "namespace", "pod", "type", "application", "component", "workload", "owner", "until")
 @option(
     "--by",
     metavar="WHAT,…",
     multiple=True,
     default=("cluster,namespace",),
-    help="A row for each cluster, namespace, workload, application, component, pod or node; several together.",
+    help="A row for each cluster, namespace, workload, application, component, pod, node or owner; several together.",
 )
 @option("--window", metavar="SPAN", type=SPAN, default="7d", help="Length of a window: 1d, 7d, 1M.")
 @option("--periods", metavar="N", type=int, default=2, help=f"How many windows: 1 to {MOST_PERIODS}.")
@@ -88,10 +90,14 @@ def trends_command(
     may begin five minutes late, and a hundredth of a window makes no difference.
     """
     dimensions = parse_dimensions(by)
-    with open_for_reading(app.database) as store, store.reading() as conn:
-        trends = find_trends(conn, filters, by=dimensions, window=window, periods=periods)
-    _tell_windows(trends, window, app)
-    emit(_build_table(trends, window), output, app)
+    with open_for_reading(app.database) as store:
+        with store.reading() as conn:
+            trends = find_trends(conn, filters, by=dimensions, window=window, periods=periods)
+        _tell_windows(trends, window, app)
+        if not emit(_build_table(trends, window), output, app):
+            explain_empty(store, filters, app)
+        if filters.owners or "owner" in dimensions:
+            note_unknown_owners(store, app)
     _tell_coverage(trends, window, app)
 
 

@@ -1,6 +1,7 @@
-"""The types of options: texts become spans, instants, zones, paths and runs, or a message that says the format."""
+"""The types of options: texts become spans, instants, zones, paths, runs, names; or a message that says the format."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +25,34 @@ def moment_of(ctx: click.Context) -> datetime:
     given = ctx.find_root().obj
     moment: datetime = ctx.meta.setdefault(_NOW, given if isinstance(given, datetime) else datetime.now(UTC))
     return moment
+
+
+def split_names(option: str, texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the parts of all texts, which commas part.
+
+    Raises:
+        UsageError: texts were given, but there is nothing in them.
+    """
+    parts = tuple(part for text in texts for part in (piece.strip() for piece in text.split(",")) if part)
+    if texts and not parts:
+        raise UsageError(f"{option} names nothing; leave it out to take everything.")  # an unset variable, perhaps
+    return parts
+
+
+def split_whole_names(option: str, texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of namespaces to be asked for one by one, of which no pattern can be made.
+
+    Raises:
+        UsageError: texts were given, but there is nothing in them, or a pattern.
+    """
+    names = split_names(option, texts)
+    for name in names:
+        if any(char in name for char in "*?["):
+            raise UsageError(
+                f"{option} {name!r} is a pattern: name each namespace whole, or let `oomdb collect --include-ns RE` "
+                "choose among all."
+            )
+    return names
 
 
 class SpanType(_AnyParamType):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oomdb.cli.clusters import select_targets
+from oomdb.cli.ending import stopping_on_sigterm
 from oomdb.cli.options import command, option, pass_app
 from oomdb.cli.output import note, paint_for, write
 from oomdb.cli.types import INSTANT_OR_SPAN
@@ -76,7 +77,7 @@ def why_command(
     since = since or app.now - _DEFAULT_SPAN
     rules = _read_rules(app)
     looks: dict[str, LiveLook] = {}
-    with open_for_reading(app.database) as store:
+    with stopping_on_sigterm(), open_for_reading(app.database) as store:
         known = [name for name in list_clusters_with(store, namespace) if cluster in ("", name)]
         if live:
             targets = _find_targets(app, cluster, known, kubeconfig)
@@ -84,9 +85,13 @@ def why_command(
             request = LookRequest(scan=scan, timeout_seconds=timeout, retries=retries)
             for target in targets:
                 looks[target.name] = look_at_namespace(store, target, namespace, request, at=app.now)
-        there = {name for name, look in looks.items() if look.exists}
+        # where we may not ask whether it is there, what may be read of it is shown
+        there = {name for name, look in looks.items() if look.exists or (look.exists is None and not look.error)}
         for name in looks.keys() - there - set(known):
             note(f"{name}: {looks[name].error or f'there is no namespace {namespace!r}'}", app)
+        reached = any(look.exists is not None or not look.error for look in looks.values())
+        if looks and not reached and not known:
+            return EXIT_NOT_REACHED  # why not was said above
         if not there and not known:
             require_known(store, cluster, namespace)
         cases = [
@@ -99,7 +104,6 @@ def why_command(
             for name in sorted({*known, *there})
         ]
     _show(app, namespace, cases, as_json=as_json)
-    reached = any(look.exists is not None or not look.error for look in looks.values())
     return EXIT_NOT_REACHED if looks and not reached else 0
 
 

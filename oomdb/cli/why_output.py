@@ -100,18 +100,22 @@ def _look_lines(look: NamespaceLook | None, show: Show) -> Iterator[str]:
     if look is None:
         yield "not known: no run has noted what it did with this namespace"
         return
-    run = f"run {look.last_run_id}" if look.last_run_id is not None else "a run that was deleted"
-    at = show(look.last_seen_at)
+    known_to = f"{_name_run(look.last_run_id)} on {show(look.last_seen_at)}"
     yield {
-        "read": f"read by {run} on {at}: its pods and events, to the end",
-        "skipped": f"left out by {run} on {at}: {look.reason}",
+        "read": f"read by {_name_run(look.run_id)} on {show(look.read_at or look.last_seen_at)}: its pods and events, "
+        "to the end",
+        "skipped": f"left out by {known_to}: {look.reason}",
         "failed": f"not read: {look.reason}",
         "unseen": f"not seen any more: {look.reason}",
     }[look.state]
     if look.state in ("failed", "unseen"):
-        yield f"known last to {run} on {at}"
+        yield f"known last to {known_to}"
     if look.state != "read":
         yield f"read last on {show(look.read_at)}" if look.read_at else "never read by any run"
+
+
+def _name_run(run_id: int | None) -> str:
+    return f"run {run_id}" if run_id is not None else "a run that was deleted"
 
 
 def _rule_lines(case: Case) -> Iterator[str]:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from oomdb.collect.clocks import find_skew, tell_skew
 from oomdb.collect.look import LiveLook
+from oomdb.collect.lookback import AUTO
 from oomdb.collect.namespaces import EXCLUDE_RULE, INCLUDE_RULE
-from oomdb.collect.run import CLOCKS_AGREE_SECONDS
-from oomdb.queries.why import FORBIDDEN, NamespaceFacts, Scan
+from oomdb.queries.why import FORBIDDEN, NamespaceFacts
 
 Show = Callable[[datetime], str]
 
@@ -113,7 +114,7 @@ def _judge_latest(case: Case, show: Show) -> Iterator[Doubt]:
             case.collect("-n", facts.namespace),
         )
         return
-    newest = _find_newest_look(facts)
+    newest = next((scan for scan in facts.scans if scan.run_id == look.run_id), None)
     which = f"Run {newest.run_id} of {show(newest.began_at)}" if newest else "The newest run"
     last = f"it was read last on {show(look.read_at)}" if look.read_at else "no run has ever read it"
     if look.state == "skipped":
@@ -130,10 +131,6 @@ def _judge_latest(case: Case, show: Show) -> Iterator[Doubt]:
             f"It was known last on {show(look.last_seen_at)}; {look.reason}: it was deleted, or renamed; {last}.",
             case.ask_live,
         )
-
-
-def _find_newest_look(facts: NamespaceFacts) -> Scan | None:
-    return next((scan for scan in facts.scans if scan.was_read is not None), None)
 
 
 def _read_in_spite_of(case: Case, rule: str) -> str:
@@ -158,7 +155,7 @@ def _judge_age(case: Case, show: Show) -> Iterator[Doubt]:
     if not reads:
         return
     age = case.now - reads[0].began_at
-    if age > reads[0].lookback:
+    if age > reads[0].lookback and reads[0].time_range != AUTO:
         yield Doubt(
             f"It was read last on {show(reads[0].began_at)}, {format_span(age)} ago: a run that looks back "
             f"{reads[0].time_range} does not reach that far.",
@@ -213,12 +210,9 @@ def _judge_filters(case: Case, _show: Show) -> Iterator[Doubt]:
 
 def _judge_clock(case: Case, _show: Show) -> Iterator[Doubt]:
     known = (scan.clock_skew_seconds for scan in case.facts.scans if scan.clock_skew_seconds is not None)
-    skew = next(known, 0.0)
-    if abs(skew) > CLOCKS_AGREE_SECONDS:
-        side = "ahead of" if skew > 0 else "behind"
+    if skew := find_skew(next(known, None)):
         yield Doubt(
-            f"The cluster's clock is {format_span(timedelta(seconds=abs(skew)))} {side} ours: what it dates may look "
-            "older or newer than it is.",
+            f"The cluster's clock is {tell_skew(skew)}: what it dates may look older or newer than it is.",
             "set the wrong one of the two clocks (NTP)",
         )
 
@@ -226,11 +220,11 @@ def _judge_clock(case: Case, _show: Show) -> Iterator[Doubt]:
 def _judge_suspects(case: Case, _show: Show) -> Iterator[Doubt]:
     facts = case.facts
     if facts.suspects:
-        query = "SELECT * FROM suspects WHERE namespace = :namespace"
+        query = "SELECT * FROM suspects WHERE cluster = :cluster AND namespace = :namespace"
         yield Doubt(
             f"{len(facts.suspects)} containers or pods may have ended for want of memory, but not as OOMKilled "
             "(exit code 137 with another reason, or evicted): suspected, not counted.",
-            _write_command("sql", query, "-p", "namespace", facts.namespace),
+            _write_command("sql", query, "-p", "cluster", facts.cluster, "-p", "namespace", facts.namespace),
         )
 
 

@@ -9,11 +9,11 @@ from typing import Any, Literal
 from oomdb.artifacts.describe import describe_pod
 from oomdb.artifacts.local import ArtifactFolder, WrittenFile
 from oomdb.artifacts.logs import LogPart, plan_log_requests, render_log
-from oomdb.collect.findings import PodRef
+from oomdb.artifacts.records import build_artifact, build_missing_pair
 from oomdb.collect.threads import run_in_threads
 from oomdb.errors import ArtifactError, ClusterError, ClusterNotFound, ClusterTimeout, ClusterUnreachable
 from oomdb.kube.client import ClusterClient
-from oomdb.model import Artifact, ArtifactKind, ArtifactStatus, Finding, Gap
+from oomdb.model import Artifact, ArtifactKind, ArtifactStatus, Finding, Gap, PodRef
 
 TIMEOUTS_OF_A_DEAD_SERVER = 5  # in one scan; the kubelet of one dead node may cost some
 LOGS_AT_A_TIME = 2  # of one cluster: each may be --log-limit-bytes long, and lies in memory until it is written
@@ -44,10 +44,19 @@ def capture_artifacts(
     request: CaptureRequest,
     *,
     clock: Callable[[], datetime],
+    on_saved: Callable[[Captured], None] = lambda _: None,
 ) -> Captured:
     """Read and save the description and log of the findings' pods; a finding stays whatever happens here.
 
     When the server or the disk stops answering, the rest is left out, and a gap says so: the next run tries again.
+
+    Args:
+        client: the open API of the cluster.
+        cluster: its name.
+        findings: whose pods to capture.
+        request: where to and how much.
+        clock: by which the cluster dates its objects.
+        on_saved: called before the first pod, and after each, with what there would be if the run were stopped now.
     """
     containers: dict[PodRef, list[str]] = {}
     for finding in findings:
@@ -55,13 +64,23 @@ def capture_artifacts(
         containers.setdefault(ref, []).append(finding.container)
     capture = _Capture(client, cluster, request, clock)
     artifacts: list[Artifact] = []
+
+    def cut_short(status: str, reason: str) -> Captured:
+        told = f"{reason} ({len(artifacts) // 2} of {len(containers)} pods were captured)"
+        return Captured(tuple(artifacts), (Gap(namespace="", source="artifacts", status=status, message=told),))
+
+    def tell() -> None:
+        is_whole = len(artifacts) // 2 == len(containers)
+        stopped = cut_short("stopped", "the run was stopped meanwhile")
+        on_saved(Captured(tuple(artifacts), ()) if is_whole else stopped)
+
+    tell()
     try:
         for _, saved in run_in_threads(capture.pod, containers.items(), workers=request.workers):
             artifacts.extend(saved)
+            tell()
     except (ArtifactError, ClusterUnreachable) as err:
-        done = len(artifacts) // 2
-        told = f"{err} ({done} of {len(containers)} pods were captured)"
-        return Captured(tuple(artifacts), (Gap(namespace="", source="artifacts", status=err.slug, message=told),))
+        return cut_short(err.slug, str(err))
     return Captured(tuple(artifacts), ())
 
 
@@ -81,12 +100,12 @@ class _Capture:
         try:
             manifest = self.client.get_pod(ref.namespace, ref.name)
         except ClusterNotFound:
-            return _pair(ref, at, "gone", "the pod was deleted before it could be read")
+            return build_missing_pair(ref, at, "gone", "the pod was deleted before it could be read")
         except ClusterError as err:
             self._stop_if_dead(err)
-            return _pair(ref, at, "error", str(err))
+            return build_missing_pair(ref, at, "error", str(err))
         if ref.uid and _uid_of(manifest) != ref.uid:
-            return _pair(ref, at, "gone", "the pod was deleted; another one bears its name now")
+            return build_missing_pair(ref, at, "gone", "the pod was deleted; another one bears its name now")
         return self._description(ref, manifest, at), self._log(ref, manifest, containers, at)
 
     def _description(self, ref: PodRef, manifest: Mapping[str, Any], at: datetime) -> Artifact:
@@ -99,7 +118,7 @@ class _Capture:
             note = f"without events: {err}"
         text = describe_pod(manifest, events, now=at)
         written = self._write(ref, at, "description", [text.encode()])
-        return _artifact(ref, at, "description", "ok", note, written)
+        return build_artifact(ref, at, "description", "ok", note, written)
 
     def _log(self, ref: PodRef, manifest: Mapping[str, Any], failed: Sequence[str], at: datetime) -> Artifact:
         errors: list[str] = []
@@ -117,7 +136,7 @@ class _Capture:
         with self.turns:
             written = self._write(ref, at, "log", render_log(read()))
         status: ArtifactStatus = "ok" if some_content else "error" if errors else "empty"
-        return _artifact(ref, at, "log", status, errors[0] if status == "error" else "", written)
+        return build_artifact(ref, at, "log", status, errors[0] if status == "error" else "", written)
 
     def _log_part(self, ref: PodRef, container: str, previous: bool) -> LogPart:
         limit, tail_lines = self.request.log_limit_bytes, self.request.log_tail_lines
@@ -157,35 +176,6 @@ class _Capture:
 
     def _write(self, ref: PodRef, at: datetime, kind: ArtifactKind, pieces: Iterable[bytes]) -> WrittenFile:
         return self.request.folder.write(self.cluster, ref.namespace, ref.name, at, kind, pieces)
-
-
-def _pair(ref: PodRef, at: datetime, status: ArtifactStatus, message: str) -> tuple[Artifact, ...]:
-    return _artifact(ref, at, "description", status, message), _artifact(ref, at, "log", status, message)
-
-
-_NOTHING_WRITTEN = WrittenFile(path="", size_bytes=0, sha256="")
-
-
-def _artifact(
-    ref: PodRef,
-    at: datetime,
-    kind: ArtifactKind,
-    status: ArtifactStatus,
-    message: str,
-    written: WrittenFile = _NOTHING_WRITTEN,
-) -> Artifact:
-    return Artifact(
-        namespace=ref.namespace,
-        pod=ref.name,
-        pod_uid=ref.uid,
-        kind=kind,
-        status=status,
-        path=written.path,
-        size_bytes=written.size_bytes,
-        sha256=written.sha256,
-        message=message,
-        captured_at=at,
-    )
 
 
 def _uid_of(manifest: Mapping[str, Any]) -> str:

@@ -1,11 +1,12 @@
 """What would keep clusters from being read, told before a scan: contexts, connections, clocks, permissions."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 
 from oomdb.collect.access import NEEDS, Need
-from oomdb.collect.run import CLOCKS_AGREE_SECONDS, as_error
+from oomdb.collect.clocks import find_skew, tell_skew
+from oomdb.collect.run import as_error
 from oomdb.collect.threads import run_in_threads
 from oomdb.errors import ClusterForbidden, ClusterNotFound
 from oomdb.kube.auth import context_warnings
@@ -13,6 +14,7 @@ from oomdb.kube.client import ClusterClient, open_client
 from oomdb.kube.clusters import ClusterTarget
 from oomdb.model import Check, CheckStatus
 
+_PLACES_ASKED = 10  # where the whole cluster is forbidden: each is asked for six times
 _GRANT = "grant the role that `oomdb rbac` prints, or ask the cluster's administrator for it."
 _GRANT_THERE = "grant the role that `oomdb rbac --namespaced -n …` prints, or leave these namespaces out of -n."
 
@@ -59,16 +61,13 @@ def _check_cluster(target: ClusterTarget, request: DoctorRequest) -> Iterator[Ch
 
 
 def _check_clock(cluster: str, skew_seconds: float | None) -> Iterator[Check]:
-    if skew_seconds is None or abs(skew_seconds) <= CLOCKS_AGREE_SECONDS:
-        return
-    apart = timedelta(seconds=round(abs(skew_seconds)))
-    side = "ahead of" if skew_seconds > 0 else "behind"
-    yield _warn(
-        cluster,
-        "clock",
-        f"its clock is {apart} (h:mm:ss) {side} this machine's",
-        "set the wrong one of the two (NTP): tokens and certificates expire by it, and kills are dated by it.",
-    )
+    if skew := find_skew(skew_seconds):
+        yield _warn(
+            cluster,
+            "clock",
+            f"its clock is {tell_skew(skew)}",
+            "set the wrong one of the two (NTP): tokens and certificates expire by it, and kills are dated by it.",
+        )
 
 
 def _check_access(target: ClusterTarget, client: ClusterClient, names: Sequence[str]) -> Iterator[Check]:
@@ -80,12 +79,14 @@ def _check_access(target: ClusterTarget, client: ClusterClient, names: Sequence[
             where = f"in {_list(names)}" if names else "in the whole cluster"
             told = f"may {', '.join(allowed)} {where}"
             yield Check(subject=target.name, name="access", status="ok", message=told)
+        elsewhere: _Elsewhere | None = None
         for need, places in refused.items():
             if places and names:
                 told = f"may not {need.text} in {_list(places)}: there {need.without}"
                 yield _refuse(target.name, need, told, _GRANT_THERE)
             elif places:
-                yield _judge_own_namespace(target, client, need)
+                elsewhere = elsewhere or _find_elsewhere(client, target.contexts[0].namespace)
+                yield _judge_elsewhere(target.name, client, need, elsewhere)
     except (ClusterForbidden, ClusterNotFound) as err:
         yield _warn(target.name, "access", f"permissions cannot be asked for ({err}); only a collect will tell")
 
@@ -94,16 +95,56 @@ def _list_refused(client: ClusterClient, need: Need, places: Sequence[str]) -> l
     return [place for place in places if not client.review_access(need.review(place)).allowed]
 
 
-def _judge_own_namespace(target: ClusterTarget, client: ClusterClient, need: Need) -> Check:
-    """Judge what is forbidden in the whole cluster: a collect would try namespace by namespace."""
-    own = target.contexts[0].namespace
+@dataclass(frozen=True, slots=True)
+class _Elsewhere:
+    """Where a collect looks when the whole cluster is forbidden: some of these places are asked for."""
+
+    kind: str  # namespaces, projects, or the context's own namespace
+    places: Sequence[str]
+
+    @property
+    def asked(self) -> Sequence[str]:
+        return self.places[:_PLACES_ASKED]
+
+    @property
+    def names(self) -> str:
+        more = f" and {len(self.places) - len(self.asked)} more" if len(self.places) > len(self.asked) else ""
+        return f"{_list(self.asked)}{more}"
+
+    @property
+    def count(self) -> str:
+        if len(self.places) == 1:
+            return self.names
+        some = f"{len(self.asked)}" if len(self.places) > len(self.asked) else "any"
+        return f"{some} of its {len(self.places)} {self.kind}"
+
+
+def _find_elsewhere(client: ClusterClient, own_namespace: str) -> _Elsewhere:
+    for kind, list_places in (("namespaces", client.list_namespaces), ("projects", client.list_projects)):
+        with suppress(ClusterForbidden, ClusterNotFound):
+            names = [place.name for place in list_places()]
+            if names:
+                return _Elsewhere(kind, sorted(names, key=lambda name: (name != own_namespace, name)))
+    return _Elsewhere("own", (own_namespace,))
+
+
+def _judge_elsewhere(cluster: str, client: ClusterClient, need: Need, elsewhere: _Elsewhere) -> Check:
+    """Judge what is forbidden in the whole cluster: a collect would try place by place."""
     if not need.in_namespaces:
-        return _refuse(target.name, need, f"may not {need.text}: {need.without}", _GRANT)
-    if _list_refused(client, need, (own,)):
-        told = f"may not {need.text}, neither in the whole cluster nor in '{own}': {need.without}"
-        return _refuse(target.name, need, told, f"{_GRANT} Where other namespaces may be read, name them by -n.")
-    told = f"may not {need.text} in the whole cluster, but in '{own}': elsewhere, where it is forbidden, {need.without}"
-    return _warn(target.name, "access", told, f"{_GRANT} Or name the namespaces that may be read by -n.")
+        told = f"may not {need.text}: {need.without}"
+        if elsewhere.kind == "projects":
+            told = f"may not {need.text}: the projects that may be read are looked at instead, {elsewhere.names}"
+        return _refuse(cluster, need, told, _GRANT)
+    refused = _list_refused(client, need, elsewhere.asked)
+    allowed = [place for place in elsewhere.asked if place not in refused]
+    if allowed:
+        told = f"may not {need.text} in the whole cluster, but in {_list(allowed)}"
+        told += f": elsewhere, where it is forbidden, {need.without}"
+        return _warn(cluster, "access", told, f"{_GRANT} Or name the namespaces that may be read by -n.")
+    told = f"may not {need.text}, neither in the whole cluster nor in {elsewhere.count}: {need.without}"
+    if len(elsewhere.asked) < len(elsewhere.places):
+        return _warn(cluster, "access", told, f"{_GRANT} Whether it is allowed in another one, a collect will tell.")
+    return _refuse(cluster, need, told, f"{_GRANT} Where other namespaces may be read, name them by -n.")
 
 
 def _refuse(cluster: str, need: Need, message: str, advice: str) -> Check:

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from oomdb.collect.access import NEEDS, Need
+from oomdb.collect.clocks import find_skew
 from oomdb.collect.namespaces import NamespaceRules
-from oomdb.collect.run import CLOCKS_AGREE_SECONDS
 from oomdb.collect.scan import ScanRequest, scan_cluster
 from oomdb.errors import ClusterError, ClusterForbidden, ClusterUnreachable, OomdbError, StoreError
 from oomdb.kube.client import ClusterClient, open_client
@@ -108,7 +108,7 @@ def _look(store: Store, client: ClusterClient, base: LiveLook, namespace: str, r
     )
     # the rules are told of, not followed: what is in there now is the question
     asked = replace(request.scan, names=(namespace,), rules=NamespaceRules(ephemeral=None))
-    at = _as_the_cluster_says(base.at, client.clock_skew_seconds)
+    at = base.at + find_skew(client.clock_skew_seconds)  # by the clock that dates the cluster's objects
     scan = scan_cluster(client, asked, own_namespace=namespace, at=at)
     return replace(
         look,
@@ -121,12 +121,6 @@ def _look(store: Store, client: ClusterClient, base: LiveLook, namespace: str, r
         found=_hold_against(store, base.cluster, scan.findings, at),
         suspects=scan.suspects,
     )
-
-
-def _as_the_cluster_says(at: datetime, skew_seconds: float | None) -> datetime:
-    """Return an instant by the clock that dates the cluster's objects, where it differs from ours."""
-    differs = skew_seconds is not None and abs(skew_seconds) > CLOCKS_AGREE_SECONDS
-    return at + timedelta(seconds=skew_seconds or 0) if differs else at
 
 
 def _ask(client: ClusterClient, need: Need, namespace: str) -> Permission:

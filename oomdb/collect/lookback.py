@@ -1,4 +1,4 @@
-"""How far `--time-range auto` looks back: for each cluster since its last complete scan, and what it cannot reach."""
+"""Since when `--time-range auto` looks: for each cluster since its last complete scan, and what it cannot reach."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from oomdb.model import Gap
 from oomdb.store.database import Store
-from oomdb.store.runs import CompleteScan, find_last_complete_scan, list_complete_scans
+from oomdb.store.past_scans import PastScan, find_last_complete_scan, list_whole_scans
 from oomdb.timespan import TimeRange, format_instant
 
 AUTO = "auto"  # as it is typed, and stored with the run
@@ -18,16 +18,19 @@ OVERLAP = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Lookback:
-    """How far one cluster is looked back over, and the gap between its last complete scan and that, if there is one."""
+    """Since when one cluster is looked at, and the gap between its last complete scan and that, if there is one.
 
-    span: timedelta
+    An instant of our clock, not a span: a cluster may wait for its turn, and what happens meanwhile is looked at too.
+    """
+
+    since: datetime
     gap: Gap | None = None
 
 
 def plan_lookbacks(
     store: Store, clusters: Iterable[str], *, covered_by: Iterable[str], now: datetime
 ) -> dict[str, Lookback]:
-    """Return for each cluster how far to look back.
+    """Return for each cluster since when to look.
 
     Args:
         store: where its scans are.
@@ -36,18 +39,18 @@ def plan_lookbacks(
         now: the moment at which the run begins.
     """
     scopes = sorted(covered_by)
-    scans = list_complete_scans(store, scopes, TimeRange(now - LONGEST, now))
+    scans = list_whole_scans(store, scopes, TimeRange(now - LONGEST, now))
     return {cluster: _plan(store, cluster, scans.get(cluster, ()), scopes, now) for cluster in clusters}
 
 
-def _plan(store: Store, cluster: str, scans: Sequence[CompleteScan], scopes: Sequence[str], now: datetime) -> Lookback:
+def _plan(store: Store, cluster: str, scans: Sequence[PastScan], scopes: Sequence[str], now: datetime) -> Lookback:
     floor = now - LONGEST
     if not scans:
-        return Lookback(LONGEST, _gap(find_last_complete_scan(store, cluster, scopes, before=floor), floor))
-    return Lookback(min(now - _covered_until(scans, floor) + OVERLAP, LONGEST))
+        return Lookback(floor, _gap(find_last_complete_scan(store, cluster, scopes, before=floor), floor))
+    return Lookback(max(_covered_until(scans, floor) - OVERLAP, floor))
 
 
-def _covered_until(scans: Sequence[CompleteScan], floor: datetime) -> datetime:
+def _covered_until(scans: Sequence[PastScan], floor: datetime) -> datetime:
     """Return the first instant after the floor that no scan looked at."""
     until = floor
     for scan in sorted(scans, key=_reach):
@@ -57,8 +60,9 @@ def _covered_until(scans: Sequence[CompleteScan], floor: datetime) -> datetime:
     return until
 
 
-def _reach(scan: CompleteScan) -> datetime:
-    # a complete scan by `auto` joined on to those before it
+def _reach(scan: PastScan) -> datetime:
+    # A run looks back from when it began, at all its clusters, however late their turn came.
+    # A complete scan by `auto` joined on to those before it.
     return scan.at - (LONGEST if scan.time_range == AUTO else scan.lookback)
 
 

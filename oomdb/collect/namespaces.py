@@ -50,6 +50,11 @@ class NamespaceRules:
     include: tuple[re.Pattern[str], ...] = ()
     exclude: tuple[re.Pattern[str], ...] = ()
 
+    @property
+    def has_filters(self) -> bool:
+        """Whether the user typed expressions, which may fit nothing by mistake."""
+        return bool(self.include or self.exclude)
+
     def judge(self, name: str, labels: Mapping[str, str] | None, *, named: bool) -> str | None:
         """Return the rule that skips a namespace, None where it is to be looked at.
 

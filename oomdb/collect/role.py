@@ -51,6 +51,8 @@ class Subject:
 class RoleRequest:
     """What to write: a role of the whole cluster, or with `namespaces` one in each of them.
 
+    `makes_namespace`: the account's own namespace stands first, for a cluster that does not have it yet.
+
     Raises:
         UsageError: Kubernetes would refuse one of the names.
     """
@@ -59,6 +61,7 @@ class RoleRequest:
     subject: Subject
     namespaces: Sequence[str] = ()
     with_logs: bool = True
+    makes_namespace: bool = False
 
     def __post_init__(self) -> None:
         if not is_path_segment(self.name) or not self.name.isprintable():
@@ -87,6 +90,9 @@ def render_role(request: RoleRequest) -> str:
 
 def _iter_documents(request: RoleRequest) -> Iterator[str]:
     subject, head = request.subject, _render_head(request)
+    if request.makes_namespace:
+        yield head + _render({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": subject.namespace}})
+        head = ""
     if subject.kind == "ServiceAccount":
         metadata = {"name": subject.name, "namespace": subject.namespace}
         yield head + _render({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
@@ -101,10 +107,10 @@ def _render_head(request: RoleRequest) -> str:
     lines = ["The least that oomdb needs: it reads, and writes nothing (made by `oomdb rbac`)."]
     if request.subject.kind == "ServiceAccount":
         account, namespace = request.subject.name, request.subject.namespace
-        lines += [
-            f"The namespace must be there:  kubectl create namespace {namespace}",
-            f"A token for a kubeconfig:     kubectl create token {account} --namespace {namespace} --duration 24h",
-        ]
+        if not request.makes_namespace:
+            lines.append(f"The namespace must be there:  kubectl create namespace {namespace}")
+        token = f"kubectl create token {account} --namespace {namespace} --duration 24h"
+        lines.append(f"A token for a kubeconfig:     {token}")
     if request.namespaces:
         lines.append(f"Collect with:                 oomdb collect -n {','.join(request.namespaces)}")
     return _comment(*lines)

@@ -1,4 +1,4 @@
-"""One collect from begin to end: connect to all clusters, scan them in parallel, record each as it comes."""
+"""One collect from begin to end: the clusters are read in parallel, each as soon as it answers, and recorded."""
 
 import time
 from collections import Counter
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from oomdb.collect.capture import Captured, CaptureRequest, capture_artifacts
+from oomdb.collect.clocks import find_skew
 from oomdb.collect.lookback import Lookback
 from oomdb.collect.scan import ScanRequest, ScanResult, choose_namespaces, scan_cluster
 from oomdb.collect.threads import run_in_threads
@@ -19,10 +20,10 @@ from oomdb.store.database import Store
 from oomdb.store.folding import pod_key
 from oomdb.store.runs import beat, finish_run, interrupt_run
 from oomdb.store.stored import list_uncaptured
-from oomdb.store.writer import record_scan
+from oomdb.store.writer import record_plan, record_scan
 
 HEARTBEAT_SECONDS = 20.0  # a sixth of the silence after which a run counts as abandoned
-CLOCKS_AGREE_SECONDS = 60.0  # a server's clock that differs by less is taken for ours
+PATIENCE_SECONDS = 5.0  # after which it is said which cluster keeps us waiting
 READ = ("complete", "partial")
 
 
@@ -30,7 +31,7 @@ READ = ("complete", "partial")
 class CollectRequest:
     """How to collect: `batch` clusters at a time, `capture` None for no artifacts.
 
-    `lookbacks` by cluster, for those that are not looked back over `scan.lookback`.
+    `lookbacks` by cluster, for those that are not looked back over `scan.lookback` from when the run began.
     """
 
     scan: ScanRequest
@@ -43,24 +44,27 @@ class CollectRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """Whether a cluster answered: its version, or why not; by which context, and what it cost to find out."""
+    """Whether a cluster answered: its version, or why not."""
 
-    target: ClusterTarget
-    context_name: str
+    cluster: str
     server_version: str = ""
     clock_skew_seconds: float | None = None
-    requests: int = 0
-    retries: int = 0
     error: OomdbError | None = None
 
 
 class Listener:
-    """Hears how a collect goes on, and does nothing of its own; `scanning`, `pods_read` and `skipped` are called from
-    the worker threads.
+    """Hears how a collect goes on, and does nothing of its own; `connected`, `scanning`, `pods_read` and `skipped` are
+    called from the worker threads.
     """
 
-    def connected(self, connections: Sequence[Connection]) -> None:
-        """Every cluster was asked whether it is there."""
+    def begun(self, clusters: Sequence[str]) -> None:
+        """These clusters are to be read."""
+
+    def waiting(self, cluster: str) -> None:
+        """A cluster has not answered for some seconds, and is waited for."""
+
+    def connected(self, connection: Connection) -> None:
+        """A cluster answered, or was given up."""
 
     def scanning(self, cluster: str) -> None:
         """A cluster's scan begins."""
@@ -90,44 +94,6 @@ class CollectResult:
         return sum(scan.status in READ for scan in self.scans)
 
 
-def connect(
-    targets: Sequence[ClusterTarget],
-    request: CollectRequest,
-    *,
-    on_wait: Callable[[], None] = lambda: None,
-    wait_seconds: float = HEARTBEAT_SECONDS,
-) -> tuple[Connection, ...]:
-    """Ask every cluster for its version, `batch` at a time; in the order of the targets.
-
-    `on_wait` is called every `wait_seconds` or more often.
-    """
-
-    def ask(target: ClusterTarget) -> Connection:
-        version, error = "", None
-        with _open(target, request) as client:
-            try:
-                version = client.server_version()
-            except Exception as err:
-                error = as_error(err)
-            return Connection(
-                target=target,
-                context_name=client.context_name,
-                server_version=version,
-                clock_skew_seconds=client.clock_skew_seconds,
-                requests=client.requests,
-                retries=client.retries,
-                error=error,
-            )
-
-    answers = {}
-    for target, answer in run_in_threads(
-        ask, targets, workers=request.batch, on_wait=on_wait, wait_seconds=wait_seconds
-    ):
-        answers[target.name] = answer
-        on_wait()
-    return tuple(answers[target.name] for target in targets)
-
-
 def list_namespaces(targets: Sequence[ClusterTarget], request: CollectRequest) -> list[tuple[str, str | OomdbError]]:
     """Return (cluster, namespace) of all that would be scanned, (cluster, error) where that cannot be known."""
 
@@ -155,43 +121,56 @@ def collect(
     listener: Listener,
     clock: Callable[[], datetime],
     heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> CollectResult:
     """Scan the targets and record them in a run that has begun; the run is closed whatever happens.
 
-    While nothing ends, the run gives a sign of life every `heartbeat_seconds`.
+    While nothing ends, the run gives a sign of life every `heartbeat_seconds`, and the listener hears of each cluster
+    that has not answered for `patience_seconds`.
 
     Raises:
         StoreError: if the database cannot be written; the run is closed as far as it came.
-        KeyboardInterrupt: passed on, the run closed as `partial` or `aborted`.
+        KeyboardInterrupt: passed on, the run closed as `partial` or `aborted`; clusters that were read are recorded.
     """
 
-    def scan(connection: Connection) -> tuple[ClusterScan, datetime]:
-        return _work(store, connection, request, listener, clock)
-
+    work = _Work(store, request, listener, clock, began_at=clock())
     heart = _Heart(store, run_id, clock, heartbeat_seconds)
+    scans: dict[str, ClusterScan] = {}
+    new_occurrences = 0
+
+    def take_in(part: ClusterScan, seen_at: datetime) -> None:
+        nonlocal new_occurrences
+        recorded = record_scan(store, run_id, part, seen_at=seen_at)
+        work.drafts.pop(part.cluster, None)
+        scans[part.cluster] = part
+        new_occurrences += recorded.new_occurrences
+        listener.scanned(part, recorded.new_occurrences)
+
+    def look_round() -> None:
+        heart.beat()
+        work.tell_waiting(patience_seconds)
+
     try:
-        connections = connect(targets, request, on_wait=heart.beat, wait_seconds=heartbeat_seconds)
-        listener.connected(connections)
-        scans: dict[str, ClusterScan] = {}
-        new_occurrences = 0
+        record_plan(store, run_id, [_not_yet_read(target) for target in targets])
+        listener.begun([target.name for target in targets])
         working = run_in_threads(
-            scan,
-            connections,
+            work.scan,
+            targets,
             workers=request.batch,
-            on_wait=heart.beat,
-            wait_seconds=heartbeat_seconds,
+            on_wait=look_round,
+            wait_seconds=min(heartbeat_seconds, patience_seconds),
         )
         with closing(working):  # whatever happens here, no worker begins another cluster
             for _, (part, seen_at) in working:
-                recorded = record_scan(store, run_id, part, seen_at=seen_at)
-                heart.beat()
-                scans[part.cluster] = part
-                new_occurrences += recorded.new_occurrences
-                listener.scanned(part, recorded.new_occurrences)
+                take_in(part, seen_at)
+                look_round()
         status = finish_run(store, run_id, now=clock())
-    except BaseException:
+    except BaseException as err:
         # where the database is what failed, the next run closes this one
         with suppress(StoreError):
+            if isinstance(err, KeyboardInterrupt):
+                for draft, seen_at in list(work.drafts.values()):
+                    take_in(draft, seen_at)
             interrupt_run(store, run_id, now=clock())
         raise
     ordered = tuple(scans[target.name] for target in targets)
@@ -217,83 +196,132 @@ class _Heart:
             beat(self._store, self._run_id, now=self._clock())
 
 
-def _work(
-    store: Store,
-    connection: Connection,
-    request: CollectRequest,
-    listener: Listener,
-    clock: Callable[[], datetime],
-) -> tuple[ClusterScan, datetime]:
-    """Scan one cluster in a worker thread; whatever goes wrong with the cluster becomes part of its scan."""
-    target, began = connection.target, time.monotonic()
-    clock = _clock_of_the_cluster(connection, clock)
-    at = clock()
-    base = ClusterScan(
-        cluster=target.name,
-        context=connection.context_name,
-        server=target.contexts[0].cluster.server,
-        status="failed",
-        server_version=connection.server_version,
-        clock_skew_seconds=connection.clock_skew_seconds,
-        requests=connection.requests,
-        retries=connection.retries,
-    )
-    if connection.error is not None:
-        return _unread(base, connection.error), at
-    listener.scanning(target.name)
-    with _open(target, request) as client:
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What the workers of one collect share.
+
+    `drafts`: the clusters that were read and are not recorded yet, as far as their artifacts came, and when they were
+    read; it is what a run that is stopped has of them. `asked`: those that have not answered yet, and since when.
+    """
+
+    store: Store
+    request: CollectRequest
+    listener: Listener
+    clock: Callable[[], datetime]
+    began_at: datetime
+    drafts: dict[str, tuple[ClusterScan, datetime]] = field(default_factory=dict)
+    asked: dict[str, float] = field(default_factory=dict)
+
+    def tell_waiting(self, patience_seconds: float) -> None:
+        """Tell, once, of each cluster that keeps us waiting for its first answer."""
+        for cluster, since in list(self.asked.items()):
+            if time.monotonic() - since >= patience_seconds and self.asked.pop(cluster, None) is not None:
+                self.listener.waiting(cluster)
+
+    def scan(self, target: ClusterTarget) -> tuple[ClusterScan, datetime]:
+        """Read one cluster in a worker thread; whatever goes wrong with the cluster becomes part of its scan.
+
+        All is judged by the clock that dates the cluster's objects, where it differs from ours.
+        """
+        began = time.monotonic()
+        with _open(target, self.request) as client:
+
+            def add_cost(part: ClusterScan) -> ClusterScan:
+                return replace(
+                    part,
+                    context=client.context_name,
+                    requests=client.requests,
+                    retries=client.retries,
+                    duration_ms=round((time.monotonic() - began) * 1000),
+                )
+
+            connection = self._connect(client, target.name)
+            now, skew = self.clock(), find_skew(connection.clock_skew_seconds)
+            base = ClusterScan(
+                cluster=target.name,
+                context=client.context_name,
+                server=target.contexts[0].cluster.server,
+                status="failed",
+                server_version=connection.server_version,
+                clock_skew_seconds=connection.clock_skew_seconds,
+            )
+            if connection.error is not None:
+                return add_cost(_unread(base, connection.error)), now + skew
+            self.listener.scanning(target.name)
+
+            def keep(part: ClusterScan) -> None:
+                self.drafts[part.cluster] = (add_cost(part), now + skew)
+
+            try:
+                part = self._read(client, base, target.contexts[0].namespace, now, skew)
+                keep(part)
+                if self.request.capture is not None and part.findings:
+                    part = self._add_artifacts(client, part, self.request.capture, now + skew, skew, keep)
+            except StoreError:
+                raise
+            except Exception as err:  # one cluster's odd answer must not cost the others their scan
+                part = _unread(base, as_error(err))
+            return add_cost(part), now + skew
+
+    def _connect(self, client: ClusterClient, cluster: str) -> Connection:
+        """Ask a cluster for its version, and tell what came of it."""
+        version, error = "", None
+        self.asked[cluster] = time.monotonic()
         try:
-            part = _read_cluster(store, client, base, connection, request, listener, at, clock)
-        except StoreError:
-            raise
-        except Exception as err:  # one cluster's odd answer must not cost the others their scan
-            part = _unread(base, as_error(err))
-        part = replace(
-            part,
-            context=client.context_name,
-            requests=base.requests + client.requests,
-            retries=base.retries + client.retries,
-            duration_ms=round((time.monotonic() - began) * 1000),
+            version = client.server_version()
+        except Exception as err:
+            error = as_error(err)
+        self.asked.pop(cluster, None)
+        connection = Connection(
+            cluster=cluster, server_version=version, clock_skew_seconds=client.clock_skew_seconds, error=error
         )
-    return part, at
+        self.listener.connected(connection)
+        return connection
 
+    def _read(
+        self, client: ClusterClient, base: ClusterScan, own_namespace: str, now: datetime, skew: timedelta
+    ) -> ClusterScan:
+        cluster, asked = base.cluster, self.request.scan
+        lookback = self.request.lookbacks.get(cluster, Lookback(self.began_at - asked.lookback))
+        scan = scan_cluster(
+            client,
+            replace(asked, lookback=now - lookback.since),
+            own_namespace=own_namespace,
+            at=now + skew,
+            on_progress=lambda count: self.listener.pods_read(cluster, count),
+        )
+        self.listener.skipped(cluster, scan.skipped)
+        part = _add_result(base, scan)
+        if lookback.gap is not None and part.status in READ:
+            # the status stays: all that can be read now was read, and the next look back begins here
+            part = replace(part, gaps=(*part.gaps, lookback.gap))
+        return part
 
-def _clock_of_the_cluster(connection: Connection, clock: Callable[[], datetime]) -> Callable[[], datetime]:
-    """Return the clock by which a cluster's times are judged: its own where it differs from ours."""
-    skew_seconds = connection.clock_skew_seconds or 0.0
-    if abs(skew_seconds) <= CLOCKS_AGREE_SECONDS:
-        return clock
-    skew = timedelta(seconds=skew_seconds)
-    return lambda: clock() + skew
-
-
-def _read_cluster(
-    store: Store,
-    client: ClusterClient,
-    base: ClusterScan,
-    connection: Connection,
-    request: CollectRequest,
-    listener: Listener,
-    at: datetime,
-    clock: Callable[[], datetime],
-) -> ClusterScan:
-    cluster = base.cluster
-    lookback = request.lookbacks.get(cluster, Lookback(request.scan.lookback))
-    scan = scan_cluster(
-        client,
-        replace(request.scan, lookback=lookback.span),
-        own_namespace=connection.target.contexts[0].namespace,
-        at=at,
-        on_progress=lambda count: listener.pods_read(cluster, count),
-    )
-    listener.skipped(cluster, scan.skipped)
-    part = _add_result(base, scan)
-    if request.capture is not None and part.findings:
-        part = _add_artifacts(store, client, part, request.capture, at, clock)
-    if lookback.gap is not None and part.status in READ:
-        # the status stays: all that can be read now was read, and the next look back begins here
-        part = replace(part, gaps=(*part.gaps, lookback.gap))
-    return part
+    def _add_artifacts(
+        self,
+        client: ClusterClient,
+        part: ClusterScan,
+        capture: CaptureRequest,
+        at: datetime,
+        skew: timedelta,
+        keep: Callable[[ClusterScan], None],
+    ) -> ClusterScan:
+        """Capture artifacts; `keep` is called with the part as it is to be recorded should the run be stopped."""
+        wanted = list_uncaptured(self.store, part.cluster, part.findings, seen_at=at)
+        findings = [finding for finding in part.findings if pod_key(part.cluster, finding) in wanted]
+        try:
+            captured = capture_artifacts(
+                client,
+                part.cluster,
+                findings,
+                capture,
+                clock=lambda: self.clock() + skew,
+                on_saved=lambda so_far: keep(_add_captured(part, so_far)),
+            )
+        except Exception as err:  # no artifact is worth the findings
+            gap = Gap(namespace="", source="artifacts", status="failed", message=str(as_error(err)))
+            captured = Captured((), (gap,))
+        return _add_captured(part, captured)
 
 
 def as_error(err: Exception) -> OomdbError:
@@ -309,6 +337,13 @@ def _open(target: ClusterTarget, request: CollectRequest) -> AbstractContextMana
         timeout_seconds=request.timeout_seconds,
         retries=request.retries,
         connections=request.scan.namespace_workers,
+    )
+
+
+def _not_yet_read(target: ClusterTarget) -> ClusterScan:
+    context = target.contexts[0]
+    return ClusterScan(
+        cluster=target.name, context=context.name, server=context.cluster.server, status="unknown", error="not read yet"
     )
 
 
@@ -341,20 +376,6 @@ def _add_result(base: ClusterScan, scan: ScanResult) -> ClusterScan:
     )
 
 
-def _add_artifacts(
-    store: Store,
-    client: ClusterClient,
-    part: ClusterScan,
-    capture: CaptureRequest,
-    at: datetime,
-    clock: Callable[[], datetime],
-) -> ClusterScan:
-    wanted = list_uncaptured(store, part.cluster, part.findings, seen_at=at)
-    findings = [finding for finding in part.findings if pod_key(part.cluster, finding) in wanted]
-    try:
-        captured = capture_artifacts(client, part.cluster, findings, capture, clock=clock)
-    except Exception as err:  # no artifact is worth the findings
-        captured = Captured((), (Gap(namespace="", source="artifacts", status="failed", message=str(as_error(err))),))
-    gaps = (*part.gaps, *captured.gaps)
+def _add_captured(part: ClusterScan, captured: Captured) -> ClusterScan:
     status: ScanStatus = "partial" if captured.gaps and part.status == "complete" else part.status
-    return replace(part, artifacts=captured.artifacts, gaps=gaps, status=status)
+    return replace(part, artifacts=captured.artifacts, gaps=(*part.gaps, *captured.gaps), status=status)

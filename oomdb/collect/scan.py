@@ -1,17 +1,18 @@
 """Scanning one cluster: which namespaces, its events, its pods, and what could not be read."""
 
 import threading
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
-from oomdb.collect.findings import FindingsBuilder, PodRef
 from oomdb.collect.namespaces import NamespaceRules
 from oomdb.collect.threads import run_in_threads
 from oomdb.detectors.base import Detector, Window
+from oomdb.detectors.findings import FindingsBuilder
+from oomdb.detectors.pod_events import PodEvents, find_pod
 from oomdb.errors import (
     ClusterError,
     ClusterForbidden,
@@ -19,6 +20,7 @@ from oomdb.errors import (
     ClusterTimeout,
     ClusterUnreachable,
     KubeconfigError,
+    find_similar,
 )
 from oomdb.kube.client import ClusterClient
 from oomdb.kube.objects import Namespace
@@ -26,11 +28,7 @@ from oomdb.model import Event, Finding, Gap, Pod, ScanStatus, Suspect
 
 ListSource = Literal["events", "pods"]
 TIMEOUTS_OF_A_DEAD_SERVER = 3  # namespaces in a row
-NEAR = 0.75  # how alike names must be: those of tenants end alike, and are no slip of the finger
 EVERYWHERE = ""  # the namespace of a gap that is the whole cluster
-
-
-_NO_EVENT_IS_OLDER = datetime(2014, 6, 6, tzinfo=UTC)  # Kubernetes; what says so says nothing of the horizon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +49,10 @@ class ScanRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanResult:
-    """What one cluster showed, and how much of it was looked at; counts are None where nothing could be listed."""
+    """What one cluster showed, and how much of it was looked at; counts are None where nothing could be listed.
+
+    `namespaces_skipped` is None without a list of all namespaces: those in which nothing showed are not known then.
+    """
 
     status: ScanStatus
     error: str
@@ -79,6 +80,11 @@ class ChosenNamespaces:
     skipped: Mapping[str, str]  # name → rule
     known: bool
     gap: Gap | None = None
+
+    @property
+    def lists_all(self) -> bool:
+        """Whether a namespace that is neither to be scanned nor skipped does not exist, or was not asked for."""
+        return self.known and self.gap is None
 
 
 def choose_namespaces(client: ClusterClient, request: ScanRequest, *, own_namespace: str) -> ChosenNamespaces:
@@ -150,9 +156,7 @@ class _Scan:
         self._gaps: list[Gap] = []
         self._errors: list[ClusterError] = []
         self._refused: ClusterForbidden | None = None  # of a list of the whole cluster
-        self._events: defaultdict[PodRef, dict[str, Event]] = defaultdict(dict)
-        self._events_seen: set[tuple[str, str]] = set()
-        self._oldest_event_at: datetime | None = None
+        self._events = PodEvents()
         self._pods_seen: set[str] = set()
         self._namespaces_seen: set[str] = set()
         self._read: set[tuple[ListSource, str]] = set()  # lists that were read to their end
@@ -179,11 +183,13 @@ class _Scan:
         if chosen.gap and not whole <= self._read:
             # where both lists of the whole cluster were read, nobody needed the list of namespaces
             self._gaps.append(chosen.gap)
+        if self._request.rules.has_filters and chosen.lists_all and self._skipped and not self._judged:
+            self._gaps.append(_nothing_in_scope(self._skipped))
 
     def result(self, chosen: ChosenNamespaces) -> ScanResult:
         """Build the result after the last page."""
         failure = self._errors[-1] if self._errors else self._refused
-        if failure is not None and not self._read and not self._pods_seen and not self._events_seen:
+        if failure is not None and not self._read and not self._pods_seen and not self._events.count:
             return self._build(chosen, _status_of(failure), str(failure))
         error = str(self._errors[-1]) if self._errors else ""
         return self._build(chosen, "partial" if self._gaps else "complete", error)
@@ -199,13 +205,13 @@ class _Scan:
             suspects=suspects,
             gaps=tuple(self._gaps),
             namespaces_scanned=self._count_scanned(chosen, failed) if listed else None,
-            namespaces_skipped=len(self._skipped) if chosen and (chosen.known or self._skipped) else None,
+            namespaces_skipped=len(self._skipped) if chosen and chosen.lists_all else None,
             namespaces_failed=len(failed),
             skipped=self._skipped,
             namespaces_read=self._list_read(chosen, failed),
             pods_seen=len(self._pods_seen) if "pods" in listed or self._pods_seen else None,
-            events_seen=len(self._events_seen) if "events" in listed or self._events_seen else None,
-            oldest_event_at=self._oldest_event_at,
+            events_seen=self._events.count if "events" in listed or self._events.count else None,
+            oldest_event_at=self._events.oldest_at,
         )
 
     def _list_read(self, chosen: ChosenNamespaces | None, failed: set[str]) -> tuple[str, ...]:
@@ -279,21 +285,11 @@ class _Scan:
 
     def _take_events(self, events: Iterable[Event]) -> None:
         for event in events:
-            about = event.involved_object
-            namespace = about.namespace or event.metadata.namespace
-            key = (event.metadata.namespace, event.metadata.name)
-            if about.kind != "Pod" or self._is_skipped(namespace):
+            namespace = find_pod(event).namespace
+            if event.involved_object.kind != "Pod" or self._is_skipped(namespace):
                 continue
-            self._events_seen.add(key)
             self._namespaces_seen.add(namespace)
-            last_at = event.last_at()
-            if (
-                last_at is not None
-                and last_at > _NO_EVENT_IS_OLDER
-                and (self._oldest_event_at is None or last_at < self._oldest_event_at)
-            ):
-                self._oldest_event_at = last_at
-            self._events[PodRef(namespace, about.name, about.uid)][event.metadata.name] = event
+            self._events.add(event)
 
     def _take_pods(self, pods: Iterable[Pod]) -> None:
         for pod in pods:
@@ -302,7 +298,7 @@ class _Scan:
                 continue
             self._pods_seen.add(metadata.uid)
             self._namespaces_seen.add(metadata.namespace)
-            self._builder.add_pod(pod, self._events_of(pod))
+            self._builder.add_pod(pod, self._events.take(pod))
         self._on_progress(len(self._pods_seen))
 
     def _is_skipped(self, namespace: str) -> bool:
@@ -317,19 +313,11 @@ class _Scan:
             self._skipped[namespace] = rule
         return True
 
-    def _events_of(self, pod: Pod) -> Sequence[Event]:
-        if not self._events:
-            return ()
-        metadata = pod.metadata
-        by_uid = self._events.pop(PodRef(metadata.namespace, metadata.name, metadata.uid), {})
-        by_name = self._events.pop(PodRef(metadata.namespace, metadata.name, ""), {})
-        return (*by_uid.values(), *by_name.values()) if by_uid or by_name else ()
-
     def _look_at_unlisted(self) -> None:
         """Look at the pods that events speak of and no list of pods has: deleted, if their list was complete."""
-        for ref, events in self._events.items():
+        for ref, events in self._events.iter_unlisted():
             listed = ("pods", EVERYWHERE) in self._read or ("pods", ref.namespace) in self._read
-            self._builder.add_unlisted(ref, tuple(events.values()), gone=True if listed else None)
+            self._builder.add_unlisted(ref, events, gone=True if listed else None)
 
     def _look_for_the_empty(self, chosen: ChosenNamespaces) -> None:
         """Ask for the named namespaces that showed nothing: the lists of one that does not exist are empty too."""
@@ -347,12 +335,10 @@ class _Scan:
                 self._fail(name, "namespaces", err)
 
     def _suggest_names(self, name: str) -> str:
-        from difflib import get_close_matches  # only a mistake pays for its import
-
         near: list[str] = []
         for listed in (self._client.list_namespaces, self._client.list_projects):
             with suppress(ClusterForbidden, ClusterNotFound):
-                near = get_close_matches(name, [namespace.name for namespace in listed()], cutoff=NEAR)
+                near = find_similar(name, (namespace.name for namespace in listed()))
                 break
         return f"did you mean {' or '.join(near)}?" if near else "check its name, and whether this is its cluster."
 
@@ -372,6 +358,15 @@ def _apply_rules(namespaces: Iterable[Namespace], request: ScanRequest, *, gap: 
         else:
             skipped[namespace.name] = rule
     return ChosenNamespaces(to_scan=tuple(to_scan), skipped=skipped, known=True, gap=gap)
+
+
+def _nothing_in_scope(skipped: Mapping[str, str]) -> Gap:
+    counts = sorted(Counter(skipped.values()).items())
+    told = (
+        f"nothing was in scope: all {len(skipped)} namespaces were left out "
+        f"({', '.join(f'{count} by {rule}' for rule, count in counts)}); check the expressions."
+    )
+    return Gap(namespace=EVERYWHERE, source="namespaces", status="not-found", message=told)
 
 
 def _gap(namespace: str, source: str, err: ClusterError, message: str = "") -> Gap:

@@ -1,8 +1,9 @@
 """The scope of a run: the selection as it was written, never what it resolved to."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from oomdb.store.runs import hash_scope
 
 ALL = "all"
 
@@ -38,5 +39,4 @@ class Scope:
     @property
     def hash(self) -> str:
         """A short hash of the text; `all` stays readable."""
-        text = self.text
-        return ALL if text == ALL else hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
+        return hash_scope(self.text)

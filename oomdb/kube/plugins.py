@@ -1,17 +1,11 @@
 """Exec plug-ins: commands that print credentials; one runs for all who wait, and again when what it issued expires."""
 
 import base64
-import contextlib
 import json
 import os
-import re
-import selectors
 import shutil
-import signal
 import ssl
-import subprocess
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,13 +19,11 @@ from oomdb.kube.contexts import ClusterEntry, ExecPlugin, make_plain, show
 from oomdb.kube.credential import ClientCertificate, Credential
 from oomdb.kube.named_files import explain_os_error, place_of
 from oomdb.kube.trust import load_pair, read_authority
+from oomdb.processes import CommandFailed, quote_lines, run_to_end
 
 PLUGIN_TIMEOUT_SECONDS = 60.0
 
 _MAX_OUTPUT_BYTES = 1024 * 1024
-_STDERR_TAIL_BYTES = 8 * 1024
-_QUOTED_LINES = 5
-_LINGER_SECONDS = 0.2  # a plug-in that has ended may leave a child behind that holds its pipes
 
 PluginRunner = Callable[[ExecPlugin], bytes]
 Clock = Callable[[], datetime]
@@ -58,35 +50,17 @@ def run_plugin(
     command = shutil.which(plugin.command, path=environ.get("PATH", os.defpath))
     if command is None:
         raise _plugin_misconfigured(plugin, "cannot be found, or is not executable")
-    deadline = time.monotonic() + timeout_seconds
     try:
-        process = subprocess.Popen(  # noqa: S603 - running the kubeconfig's command is what an exec plug-in is
+        return run_to_end(
             [command, *plugin.args],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**environ, **dict(plugin.env), "KUBERNETES_EXEC_INFO": _build_exec_info(plugin)},
-            start_new_session=True,  # without a terminal it cannot ask, and all its processes can be killed
+            environ={**environ, **dict(plugin.env), "KUBERNETES_EXEC_INFO": _build_exec_info(plugin)},
+            timeout_seconds=timeout_seconds,
+            max_output_bytes=_MAX_OUTPUT_BYTES,
         )
     except (OSError, ValueError) as err:
         raise _plugin_misconfigured(plugin, f"cannot be started ({explain_os_error(err)})") from err
-    with process:
-        output = complaints = b""
-        try:
-            output, complaints = _read_output(process, deadline)
-            process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired as err:
-            _kill_group(process)
-            text = f"did not end within {timeout_seconds:g} seconds and was stopped"
-            raise _plugin_failed(plugin, text, complaints) from err
-        except BaseException:
-            _kill_group(process)
-            raise
-    if len(output) > _MAX_OUTPUT_BYTES:
-        raise _plugin_failed(plugin, f"printed more than {_MAX_OUTPUT_BYTES >> 20} MiB and was stopped", complaints)
-    if process.returncode:
-        raise _plugin_failed(plugin, _describe_exit(process.returncode), complaints)
-    return output
+    except CommandFailed as err:
+        raise _plugin_failed(plugin, str(err), err.said) from err
 
 
 class PluginAnswers:
@@ -231,49 +205,11 @@ def _describe_cluster(cluster: ClusterEntry) -> dict[str, object]:
     return {"server": cluster.server, **given, "config": json.loads(cluster.exec_config or "null")}
 
 
-def _read_output(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes, bytes]:
-    """Return the plug-in's stdout and the end of its stderr, as far as they came before the deadline.
-
-    A stdout too long is cut, and its writer killed.
-    """
-    output, complaints = bytearray(), bytearray()
-    assert process.stdout is not None
-    assert process.stderr is not None
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ, output)
-        selector.register(process.stderr, selectors.EVENT_READ, complaints)
-        while selector.get_map() and len(output) <= _MAX_OUTPUT_BYTES:
-            has_ended = process.poll() is not None
-            ready = selector.select(min(max(0.0, deadline - time.monotonic()), _LINGER_SECONDS))
-            if (has_ended and not ready) or time.monotonic() >= deadline:
-                break
-            for key, _ in ready:
-                piece = os.read(key.fd, 65536)
-                if not piece:
-                    selector.unregister(key.fileobj)
-                key.data.extend(piece)
-            del complaints[:-_STDERR_TAIL_BYTES]
-    if len(output) > _MAX_OUTPUT_BYTES:
-        _kill_group(process)
-    return bytes(output), bytes(complaints)
-
-
-def _kill_group(process: "subprocess.Popen[bytes]") -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-
-
-def _describe_exit(code: int) -> str:
-    return f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
-
-
 def _plugin_misconfigured(plugin: ExecPlugin, what: str) -> KubeconfigError:
-    return KubeconfigError(f"{_name_plugin(plugin)} {what}. {_quote_lines(plugin.install_hint) or _ADVICE}")
+    return KubeconfigError(f"{_name_plugin(plugin)} {what}. {quote_lines(plugin.install_hint) or _ADVICE}")
 
 
-def _plugin_failed(plugin: ExecPlugin, what: str, complaints: bytes = b"") -> ClusterUnauthorized:
-    said = _quote_lines(complaints.decode("utf-8", "replace"))
+def _plugin_failed(plugin: ExecPlugin, what: str, said: str = "") -> ClusterUnauthorized:
     return ClusterUnauthorized(
         f"{_name_plugin(plugin)} {what}{f', saying: {said}' if said else '; run it by hand to see why.'}"
     )
@@ -285,10 +221,3 @@ def _name_plugin(plugin: ExecPlugin) -> str:
 
 
 _ADVICE = "Correct the user's exec entry, or install the plug-in."
-_TERMINAL_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-
-
-def _quote_lines(text: str) -> str:
-    """Return the last lines as one, without colours and control characters."""
-    lines = [make_plain(line.expandtabs(1)).strip() for line in _TERMINAL_SEQUENCE.sub("", text).splitlines()]
-    return " | ".join([line for line in lines if line][-_QUOTED_LINES:])

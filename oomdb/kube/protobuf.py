@@ -40,6 +40,7 @@ _NO_RESOURCES = msgspec.Raw(b"null")
 
 # times, states and resources are the same in many containers and events
 _decoded_once = lru_cache(maxsize=4096)
+_LONGEST_KEPT_BYTES = 256  # a state without a message: what is longer is hardly ever the same twice
 
 
 class ProtobufListDecoder(Generic[T]):
@@ -187,14 +188,20 @@ def _read_container_status(status: Any) -> ContainerStatus:
     )
 
 
-@_decoded_once
 def _read_state(encoded: bytes) -> ContainerState:
+    return _read_short_state(encoded) if len(encoded) <= _LONGEST_KEPT_BYTES else _decode_state(encoded)
+
+
+def _decode_state(encoded: bytes) -> ContainerState:
     state = _parse("ContainerState", encoded)
     return ContainerState(
         waiting=Waiting(_text(state.waiting.reason) or None) if state.HasField("waiting") else None,
         running=Running(_read_time(state.running.started_at)) if state.HasField("running") else None,
         terminated=_read_terminated(state.terminated) if state.HasField("terminated") else None,
     )
+
+
+_read_short_state = _decoded_once(_decode_state)
 
 
 def _read_terminated(terminated: Any) -> Terminated:

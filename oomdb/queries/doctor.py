@@ -1,15 +1,15 @@
 """How the database is, and when each cluster was last read: what `oomdb doctor` asks of the store."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from oomdb.errors import StoreError
 from oomdb.model import Check, CheckStatus
-from oomdb.queries.selection import READ
+from oomdb.queries.namespaces import parse_named
 from oomdb.store.checks import check_file
 from oomdb.store.database import Store, database_path, network_warnings, open_for_reading
 from oomdb.store.runs import list_abandoned_runs, process_is_alive
@@ -23,12 +23,14 @@ KNOWN_FOR = timedelta(days=30)  # a cluster that nobody tried to read for longer
 class DatabaseRequest:
     """Which database to look at, and what to expect of it.
 
-    `clusters` are those that should have been read; None for all that are known of. A cluster that was last read
-    longer ago than `max_age` fails; with None no age does. Instants are told in `zone`.
+    `clusters` are those that should have been read; None for all that are known of. `names`: of them only these
+    namespaces; empty for all. A cluster that was last read longer ago than `max_age` fails; with None no age does.
+    Instants are told in `zone`.
     """
 
     target: str
     clusters: Sequence[str] | None
+    names: Sequence[str] = ()
     max_age: timedelta | None
     now: datetime
     zone: tzinfo | None
@@ -80,10 +82,15 @@ def _check_runs(store: Store, now: datetime, is_alive: Callable[[int], bool]) ->
 # --- when each cluster was last read ----------------------------------------------------------------------------------
 
 
+_NO_ATTEMPT = ("skipped", "unknown")  # states of a cluster that was not to be read, or is not read yet
+
+
 @dataclass(frozen=True, slots=True)
 class _Attempt:
     """One run's part of a cluster; attempts are ordered by (at, run_id)."""
 
+    cluster: str
+    scope: str
     at: datetime
     run_id: int
     status: str
@@ -91,32 +98,53 @@ class _Attempt:
 
 
 def _check_last_reads(store: Store, request: DatabaseRequest) -> list[Check]:
-    reads = _find_newest(store, request.now, run_clusters.c.status.in_(READ))
-    failures = _find_newest(store, request.now, run_clusters.c.status.not_in((*READ, "skipped")))
-    clusters = request.clusters if request.clusters is not None else sorted({*reads, *failures})
-    return [_judge(cluster, reads.get(cluster), failures.get(cluster), request) for cluster in clusters]
+    scan = run_clusters.c
+    # a scan that is partial may have seen no pod at all, where they are forbidden
+    is_read = or_(scan.status == "complete", and_(scan.status == "partial", scan.pods_seen.is_not(None)))
+    reads = _list_newest(store, request, is_read)
+    failures = _list_newest(store, request, and_(~is_read, scan.status.not_in(_NO_ATTEMPT)))
+    known = {attempt.cluster for attempt in (*reads, *failures)}
+    clusters = request.clusters if request.clusters is not None else sorted(known)
+    return [_judge(cluster, reads, failures, request) for cluster in clusters]
 
 
-def _find_newest(store: Store, now: datetime, is_meant: ColumnElement[bool]) -> Mapping[str, _Attempt]:
-    """Return by cluster the newest attempt of the last thirty days that is meant."""
+def _list_newest(store: Store, request: DatabaseRequest, is_meant: ColumnElement[bool]) -> list[_Attempt]:
+    """Return by cluster and scope the newest attempt of the last thirty days that is meant, oldest first."""
     newest_first = (runs.c.started_at.desc(), runs.c.id.desc())
-    place = func.row_number().over(partition_by=run_clusters.c.cluster, order_by=newest_first)
-    columns = (run_clusters.c.cluster, runs.c.started_at, runs.c.id, run_clusters.c.status, run_clusters.c.error)
+    place = func.row_number().over(partition_by=(run_clusters.c.cluster, runs.c.scope), order_by=newest_first)
+    told = (run_clusters.c.cluster, run_clusters.c.status, run_clusters.c.error)
     attempts = (
-        select(*columns, place.label("place"))
+        select(*told, runs.c.started_at, runs.c.id, runs.c.scope, place.label("place"))
         .join_from(runs, run_clusters)
-        .where(runs.c.started_at.between(now - KNOWN_FOR, now), is_meant)
+        .where(runs.c.started_at.between(request.now - KNOWN_FOR, request.now), is_meant)
         .subquery()
     )
+    rows = select(attempts).where(attempts.c.place == 1).order_by(attempts.c.started_at, attempts.c.id)
     with store.reading() as conn:
-        rows = conn.execute(select(attempts).where(attempts.c.place == 1))
-        return {row.cluster: _Attempt(row.started_at, row.id, row.status, row.error) for row in rows}
+        return [
+            _Attempt(row.cluster, row.scope, row.started_at, row.id, row.status, row.error)
+            for row in conn.execute(rows)
+        ]
 
 
-def _judge(cluster: str, read: _Attempt | None, failure: _Attempt | None, request: DatabaseRequest) -> Check:
+def _find_newest(attempts: Sequence[_Attempt], cluster: str, names: Sequence[str]) -> _Attempt | None:
+    """Return the newest attempt at a cluster that looked at these namespaces, at all of them where none is named."""
+    wanted = (it for it in reversed(attempts) if it.cluster == cluster and _looks_at(it.scope, names))
+    return next(wanted, None)
+
+
+def _looks_at(scope: str, names: Sequence[str]) -> bool:
+    named = parse_named(scope)
+    return not named or (bool(names) and named.issuperset(names))
+
+
+def _judge(cluster: str, reads: Sequence[_Attempt], failures: Sequence[_Attempt], request: DatabaseRequest) -> Check:
+    read, failure = (_find_newest(attempts, cluster, request.names) for attempts in (reads, failures))
     if read and failure and (failure.at, failure.run_id) < (read.at, read.run_id):
         failure = None  # it was read since
     told = f"not read in the last {KNOWN_FOR.days} days"
+    if any(attempt.cluster == cluster for attempt in reads):
+        told += ", but for other namespaces (-n)" if request.names else ", but for some namespaces (-n)"
     if read:
         told = f"last read {format_for_people(read.at, request.zone)} ({_show_age(request.now - read.at)} ago)"
     if failure:

@@ -60,6 +60,7 @@ def select_run(conn: Connection, wanted: Literal["latest"] | int) -> Selection:
     """Find the run that is wanted.
 
     Raises:
+        NothingReadError: if no run has read a cluster, and the latest is wanted.
         UsageError: if there is no such run, or nothing to report in it.
     """
     run = find_reportable_run(conn, wanted)

@@ -19,6 +19,7 @@ class FindingFilter:
     applications: tuple[str, ...] = ()
     components: tuple[str, ...] = ()
     workloads: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()  # as CODEOWNERS spells them; the @ may be left out, upper and lower case are the same
     since: datetime | None = None  # UTC, included
     until: datetime | None = None  # UTC, included
     run: Literal["latest"] | int | None = None

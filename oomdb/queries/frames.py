@@ -73,12 +73,16 @@ class History:
         application: Texts = (),
         component: Texts = (),
         workload: Texts = (),
+        owner: Texts = (),
         since: When = None,
         until: When = None,
     ) -> "pd.DataFrame":
-        """Return what runs found; without `run`, `since` or `until` the findings of the latest run."""
+        """Return what runs found; without `run`, `since` or `until` the findings of the latest run.
+
+        `owner` is NA where no CODEOWNERS was asked, '' where it names none.
+        """
         filters = _filter(
-            run, cluster, namespace, pod, type, application, component, workload, since=since, until=until
+            run, cluster, namespace, pod, type, application, component, workload, owner, since=since, until=until
         )
         return self._frame(build_findings_query(resolve_run(self._store, filters), None))
 
@@ -93,12 +97,13 @@ class History:
         application: Texts = (),
         component: Texts = (),
         workload: Texts = (),
+        owner: Texts = (),
         since: When = None,
         until: When = None,
     ) -> "pd.DataFrame":
         """Return kills and loops, each once; a window holds the loops that overlap it."""
         filters = _filter(
-            run, cluster, namespace, pod, type, application, component, workload, since=since, until=until
+            run, cluster, namespace, pod, type, application, component, workload, owner, since=since, until=until
         )
         if filters.run is not None:
             filters = resolve_run(self._store, filters)
@@ -127,6 +132,7 @@ class History:
         application: Texts = (),
         component: Texts = (),
         workload: Texts = (),
+        owner: Texts = (),
     ) -> "pd.DataFrame":
         """Return how often things happened in windows of time: a row per group, window (newest first) and type.
 
@@ -141,10 +147,10 @@ class History:
         what it read. What was not looked at entirely is counted from below.
 
         Raises:
-            UsageError: for a dimension or windows that cannot be, and where no run has read a cluster and `until` is
-                not given.
+            UsageError: for a dimension or windows that cannot be.
+            NothingReadError: where no run has read a cluster, and `until` is not given.
         """
-        filters = _filter(None, cluster, namespace, pod, type, application, component, workload, until=until)
+        filters = _filter(None, cluster, namespace, pod, type, application, component, workload, owner, until=until)
         length = parse_span(window) if isinstance(window, str) else window
         dimensions = parse_dimensions(_texts(by))
         with self._store.reading() as conn:
@@ -184,6 +190,7 @@ def _filter(
     application: Texts = (),
     component: Texts = (),
     workload: Texts = (),
+    owner: Texts = (),
     *,
     since: When = None,
     until: When = None,
@@ -196,6 +203,7 @@ def _filter(
         applications=_texts(application),
         components=_texts(component),
         workloads=_texts(workload),
+        owners=_texts(owner),
         since=_instant(since),
         until=_instant(until),
         run=run,

@@ -1,18 +1,22 @@
 """Kills and loops as instances of a pod: of one run, or of the whole history."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from oomdb.queries.exports import read_timestamps
 from oomdb.queries.selection import READ, Run
 from oomdb.store.dialect import contains
-from oomdb.store.folding import KILL, LOOP, identity_prefix, pod_key
+from oomdb.store.folding import KILL, LOOP, finding_key, identity_prefix, pod_key
 from oomdb.store.schema import findings, occurrences, pods, runs
 from oomdb.timespan import format_instant
+
+NameTest = Callable[[ColumnElement[str]], ColumnElement[bool]]  # builds a condition on a column of pods' names
+FindingRef = tuple[int, str]  # run, finding_key
+_PLACE = ("cluster", "namespace", "pod", "type")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +46,32 @@ def list_instances_of_run(conn: Connection, run: Run) -> list[Instance]:
 
 def list_instances_of_pods(conn: Connection, text: str) -> list[Instance]:
     """Return all kills and loops of pods whose name contains a text, over the whole history."""
+    return [instance for instance, _ in iter_history(conn, lambda pod: contains(pod, text))]
+
+
+def iter_history(
+    conn: Connection, matches: NameTest, *, since: datetime | None = None
+) -> Iterator[tuple[Instance, tuple[FindingRef, ...]]]:
+    """Iterate over all kills and loops of pods, each with the findings that may tell of it, the first to tell first.
+
+    Args:
+        conn: a transaction that reads.
+        matches: builds the condition on the pod's name.
+        since: leave out what lies before (UTC).
+    """
     table = occurrences.c
-    columns = select(table.cluster, table.namespace, table.pod, table.type, table.occurred_at)
-    dated = conn.execute(columns.where(contains(table.pod, text)).order_by(table.occurred_at))
-    return [*(_instance(row, row.occurred_at) for row in dated), *_iter_undated(conn, text)]
+    columns = [table[name] for name in (*_PLACE, "pod_uid", "container", "occurred_at", "first_run_id", "last_run_id")]
+    dated = select(*columns).where(matches(table.pod)).order_by(table.occurred_at)
+    for row in conn.execute(dated if since is None else dated.where(table.occurred_at >= since)):
+        yield _instance(row, row.occurred_at), _find_refs(row)
+    yield from _iter_undated(conn, matches, since)
+
+
+def _find_refs(row: Any) -> tuple[FindingRef, ...]:
+    """Return the findings by which an occurrence became known and was seen last; an import's name no container."""
+    told = (finding_key(row.cluster, row.namespace, row.pod, row.pod_uid, row.container, row.type),)
+    untold = (finding_key(row.cluster, row.namespace, row.pod, "", "", row.type),)
+    return tuple((run, key) for run in (row.first_run_id, row.last_run_id) for key in dict.fromkeys(told + untold))
 
 
 def _read_occurrences(conn: Connection, row: Any) -> list[Any]:
@@ -83,20 +109,22 @@ def _distance(loop: Any, row: Any) -> timedelta:
     return apart
 
 
-def _iter_undated(conn: Connection, text: str) -> Iterator[Instance]:
-    matching = select(func.min(pods.c.first_run_id), func.max(pods.c.last_run_id)).where(contains(pods.c.pod, text))
+def _iter_undated(
+    conn: Connection, matches: NameTest, since: datetime | None
+) -> Iterator[tuple[Instance, tuple[FindingRef, ...]]]:
+    matching = select(func.min(pods.c.first_run_id), func.max(pods.c.last_run_id)).where(matches(pods.c.pod))
     first, last = conn.execute(matching).one()
     if first is None:
         return
     table = findings.c
     undated = (
-        select(table.cluster, table.namespace, table.pod, table.type, runs.c.started_at)
+        select(*(table[name] for name in (*_PLACE, "run_id", "finding_key")), runs.c.started_at)
         .join_from(findings, runs)
-        .where(table.run_id.between(first, last), table.first_at.is_(None), contains(table.pod, text))
+        .where(table.run_id.between(first, last), table.first_at.is_(None), matches(table.pod))
         .where(runs.c.status.in_(READ))
     )
-    for row in conn.execute(undated):
-        yield _instance(row, row.started_at)
+    for row in conn.execute(undated if since is None else undated.where(runs.c.started_at >= since)):
+        yield _instance(row, row.started_at), ((row.run_id, row.finding_key),)
 
 
 def _instance(row: Any, at: datetime) -> Instance:

@@ -14,14 +14,17 @@ from sqlalchemy import (
     and_,
     case,
     func,
+    literal,
     or_,
     select,
     tuple_,
     type_coerce,
+    union_all,
 )
 
 from oomdb.model import CRASH_LOOP_BACK_OFF, OOM_KILLED
 from oomdb.queries.filters import FindingFilter
+from oomdb.queries.owners import is_owned_by, owner_of
 from oomdb.queries.selection import READ, find_run
 from oomdb.queries.windows import select_in_window
 from oomdb.store.database import Store
@@ -29,6 +32,7 @@ from oomdb.store.dialect import contains, matches_glob, unindexed
 from oomdb.store.schema import artifacts, findings, occurrences, pods, run_clusters, run_counts, run_gaps, runs
 from oomdb.table import Cell, Table
 
+EVERYWHERE = ""  # the namespace of a gap that is the whole cluster
 KNOWN_FOR = timedelta(days=30)  # a cluster that was not read for longer is no longer missed
 
 Query = Select[Any]
@@ -63,6 +67,7 @@ def resolve_run(store: Store, filters: FindingFilter, *, any_status: bool = Fals
         any_status: take a run by its number also while it is running, or when it was aborted.
 
     Raises:
+        NothingReadError: if no run has read a cluster, and the latest is wanted.
         UsageError: if there is no such run.
     """
     wanted = run_meant(filters)
@@ -109,6 +114,7 @@ def build_findings_query(filters: FindingFilter, limit: int | None) -> ListQuery
         table.workload,
         table.application,
         table.component,
+        owner_of(table).label("owner"),
         table.occurrences,
         table.first_at,
         table.last_at,
@@ -215,18 +221,28 @@ def build_coverage_query(filters: FindingFilter, limit: int | None) -> ListQuery
 
 
 def build_gaps_query(filters: FindingFilter, limit: int | None) -> ListQuery:
-    """List what could not be looked at within clusters: a row per cluster, namespace and source."""
-    table = run_gaps.c
+    """List what could not be looked at: a row per cluster, namespace and source; of clusters not read, `cluster`.
+
+    What is true of a whole cluster has no namespace, and is true of each: no filter by namespace leaves it out.
+    """
+    gap, scan = run_gaps.c, run_clusters.c
     names = ("cluster", "namespace", "source", "status", "message")
-    statement = (
-        select(table.run_id, runs.c.started_at, *(table[name] for name in names))
-        .join_from(runs, run_gaps, _of_run(table))
-        .where(runs.c.status.in_(READ), *_of_runs(filters), any_glob(table.cluster, filters.clusters))
-        .where(any_glob(table.namespace, filters.namespaces))
-        .order_by(*_newest_run_first(table), table.cluster, table.namespace, table.source)
-        .limit(limit)
+    of_runs = (runs.c.status.in_(READ), *_of_runs(filters))
+    within = (
+        select(gap.run_id, runs.c.started_at, *(gap[name] for name in names))
+        .join_from(runs, run_gaps, _of_run(gap))
+        .where(*of_runs, any_glob(gap.cluster, filters.clusters))
+        .where(or_(gap.namespace == EVERYWHERE, any_glob(gap.namespace, filters.namespaces)))
     )
-    return ListQuery(("run", "run_started_at", *names), statement)
+    whole = (
+        select(scan.run_id, runs.c.started_at, scan.cluster, literal(EVERYWHERE), literal("cluster"))
+        .add_columns(scan.status, scan.error)
+        .join_from(runs, run_clusters, _of_run(scan))
+        .where(*of_runs, scan.status.not_in(READ), any_glob(scan.cluster, filters.clusters))
+    )
+    both = union_all(within, whole).subquery()
+    in_order = (both.c.started_at.desc(), both.c.run_id.desc(), both.c.cluster, both.c.namespace, both.c.source)
+    return ListQuery(("run", "run_started_at", *names), select(both).order_by(*in_order).limit(limit))
 
 
 def list_missed_clusters(store: Store, run_id: int, clusters: Sequence[str] = ()) -> list[tuple[str, datetime]]:
@@ -280,6 +296,8 @@ def of_pods(filters: FindingFilter, table: Any) -> list[ColumnElement[bool]]:
         conditions.append(func.lower(table.type).in_([type_.lower() for type_ in filters.types]))
     if filters.pod:
         conditions.append(contains(table.pod, filters.pod))
+    if filters.owners:
+        conditions.append(is_owned_by(filters.owners, table))
     return conditions
 
 

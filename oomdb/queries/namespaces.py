@@ -1,7 +1,7 @@
 """What became of each namespace in the latest looks at its cluster: read, left out, failed, or not seen any more."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ NamespaceState = Literal["read", "skipped", "failed", "unseen"]
 
 LOOKED = ("complete", "partial", "unreachable", "forbidden", "failed")  # states of a cluster that was to be read
 LISTS = ("namespaces", "events", "pods")  # sources of gaps that leave a namespace unread
+_FILTERS = ("--include-ns ", "--exclude-ns ")  # in the scope of a run, before their regular expressions
 _BY_NAME = "--namespace "  # in the scope of a run that looked at named namespaces only; their names follow
 
 
@@ -27,13 +28,14 @@ class NamespaceLook:
     """What is known of the latest looks at one namespace.
 
     `state` is what the latest run that looked at the cluster came to: `read` (its pods and events, to the end),
-    `skipped` (by the rule in `reason`), `failed` (it could not be read; `reason` says why), `unseen` (the run read the
-    cluster, and knew of no such namespace).
+    `skipped` (by the rule in `reason`), `failed` (it could not be read, or nobody knows; `reason` says why), `unseen`
+    (the run read the cluster, and knew of no such namespace).
     """
 
     cluster: str
     namespace: str
     state: NamespaceState
+    run_id: int | None  # that latest run; None where it was deleted
     read_at: datetime | None  # when the newest run began that read it; None: no run did
     read_run_id: int | None  # that run; None also where it was deleted
     last_seen_at: datetime  # when the newest run began that knew of it
@@ -43,11 +45,16 @@ class NamespaceLook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterLook:
-    """The latest run that looked at all of a cluster, and why it failed where it did."""
+    """The latest run that looked at all of a cluster, and why it failed where it did.
+
+    `listed`: it had a list of the cluster's namespaces; else it knew of those alone in which something showed.
+    """
 
     run_id: int
     began_at: datetime
+    scope: str
     status: str
+    listed: bool
     reason: str  # '' where nothing that concerns the whole cluster failed
 
 
@@ -72,17 +79,7 @@ def iter_looks(conn: Connection, clusters: Sequence[str], namespaces_wanted: Seq
         reasons = _Reasons(conn, cluster)
         rows = select(namespaces).where(table.cluster == cluster, any_glob(table.namespace, namespaces_wanted))
         for row in conn.execute(rows.order_by(table.namespace)):
-            state, reason = _judge(row, latest, reasons)
-            yield NamespaceLook(
-                cluster=cluster,
-                namespace=row.namespace,
-                state=state,
-                read_at=row.read_at,
-                read_run_id=row.read_run_id,
-                last_seen_at=row.last_seen_at,
-                last_run_id=row.last_run_id,
-                reason=reason,
-            )
+            yield _judge(row, latest, reasons)
 
 
 def find_latest_look(conn: Connection, cluster: str) -> ClusterLook | None:
@@ -91,7 +88,14 @@ def find_latest_look(conn: Connection, cluster: str) -> ClusterLook | None:
     if row is None:
         return None
     reason = row.error if row.status not in READ else _Reasons(conn, cluster).of_run(row.id).get("", "")
-    return ClusterLook(run_id=row.id, began_at=row.started_at, status=row.status, reason=reason)
+    return ClusterLook(
+        run_id=row.id,
+        began_at=row.started_at,
+        scope=row.scope,
+        status=row.status,
+        listed=row.namespaces_skipped is not None,
+        reason=reason,
+    )
 
 
 def list_clusters_unknown_by_namespace(store: Store, clusters: Sequence[str] = ()) -> list[str]:
@@ -121,7 +125,7 @@ def parse_named(scope: str) -> frozenset[str]:
 def _build_latest_look() -> Select[Any]:
     scan = run_clusters.c
     return (
-        select(runs.c.id, runs.c.started_at, scan.status, scan.error)
+        select(runs.c.id, runs.c.started_at, runs.c.scope, scan.status, scan.error, scan.namespaces_skipped)
         .join_from(runs, run_clusters, scan.run_id == runs.c.id)
         .where(scan.cluster == bindparam("cluster"), scan.status.in_(LOOKED), runs.c.status.in_(READ))
         .where(~contains(runs.c.scope, _BY_NAME))
@@ -151,18 +155,43 @@ class _Reasons:
         return self._known[run_id]
 
 
-def _judge(row: Any, latest: ClusterLook | None, reasons: _Reasons) -> tuple[NamespaceState, str]:
+def _judge(row: Any, latest: ClusterLook | None, reasons: _Reasons) -> NamespaceLook:
+    """Return what the latest run says of a namespace: one that noted it, else the latest that looked at its cluster."""
+    noted = NamespaceLook(
+        cluster=row.cluster,
+        namespace=row.namespace,
+        state="read",
+        run_id=row.last_run_id,
+        read_at=row.read_at,
+        read_run_id=row.read_run_id,
+        last_seen_at=row.last_seen_at,
+        last_run_id=row.last_run_id,
+        reason="",
+    )
     # times are of whole seconds: of two runs that began in one, the later has the higher number
     if latest is not None and (row.last_seen_at, row.last_run_id or 0) < (latest.began_at, latest.run_id):
-        if latest.status not in READ or latest.reason:
-            return "failed", latest.reason
-        return "unseen", f"run {latest.run_id} read the cluster and knew of no such namespace"
+        return _judge_unnoted(replace(noted, run_id=latest.run_id), latest)
     if row.rule is not None:
-        return "skipped", row.rule
+        return replace(noted, state="skipped", reason=row.rule)
     if (row.read_at, row.read_run_id) == (row.last_seen_at, row.last_run_id):
-        return "read", ""
+        return noted
     told = {} if row.last_run_id is None else reasons.of_run(row.last_run_id)
-    return "failed", told.get(row.namespace) or told.get("") or "why is not known any more"
+    reason = told.get(row.namespace) or told.get("") or "why is not known any more"
+    return replace(noted, state="failed", reason=reason)
+
+
+def _judge_unnoted(look: NamespaceLook, latest: ClusterLook) -> NamespaceLook:
+    """Judge a namespace of which the latest run that looked at its cluster noted nothing."""
+    if latest.status not in READ or latest.reason:
+        return replace(look, state="failed", reason=latest.reason)
+    if latest.listed:
+        reason = f"run {latest.run_id} read the cluster and knew of no such namespace"
+        return replace(look, state="unseen", reason=reason)
+    if any(filter_ in latest.scope for filter_ in _FILTERS):
+        reason = f"run {latest.run_id} had no list of namespaces, and its filters may have left this one out"
+        return replace(look, state="failed", reason=reason)
+    # the lists of the whole cluster were read to the end, and nothing showed in it
+    return replace(look, read_at=latest.began_at, read_run_id=latest.run_id)
 
 
 def _iter_looks(store: Store, filters: FindingFilter) -> Iterator[NamespaceLook]:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
 
-from oomdb.errors import UsageError
+from oomdb.errors import NothingReadError, UsageError
 from oomdb.store.schema import run_clusters, runs
 
 READ = ("complete", "partial")  # states of a cluster, or of a run, in which something was read
@@ -32,16 +32,23 @@ def find_latest_run(conn: Connection) -> Run | None:
     return _run_of(row) if row else None
 
 
+def find_last_attempt(conn: Connection) -> Run | None:
+    """Return the newest run that came to its end, whether it read a cluster or not, None for none."""
+    row = conn.execute(select(runs).where(runs.c.status.in_(READ)).order_by(*_newest_first()).limit(1)).first()
+    return _run_of(row) if row else None
+
+
 def find_run(conn: Connection, wanted: Literal["latest"] | int, *, any_status: bool = False) -> Run:
     """Return the run that is wanted.
 
     Raises:
+        NothingReadError: if no run has read a cluster, and the latest is wanted.
         UsageError: if there is no such run, or it cannot be reported (running, aborted) and `any_status` is not set.
     """
     if wanted == "latest":
         latest = find_latest_run(conn)
         if latest is None:
-            raise UsageError("No run has read a cluster yet: run `oomdb collect`; `oomdb runs` lists what there is.")
+            raise _explain_unread(conn)
         return latest
     row = conn.execute(select(runs).where(runs.c.id == wanted)).first()
     if row is None:
@@ -55,6 +62,7 @@ def find_reportable_run(conn: Connection, wanted: Literal["latest"] | int) -> Ru
     """Return the run that is wanted, where it read at least one cluster: of another one there is nothing to tell.
 
     Raises:
+        NothingReadError: if no run has read a cluster, and the latest is wanted.
         UsageError: if there is no such run, it cannot be reported, or it could read no cluster.
     """
     run = find_run(conn, wanted)
@@ -83,6 +91,16 @@ def find_newer_of_other_scope(conn: Connection, run: Run) -> Run | None:
 def find_newer_unread(conn: Connection, run: Run) -> Run | None:
     """Return the newest run that could read no cluster and is newer than `run`, None for none."""
     return _find_newest_after(conn, run, ~_READ_SOMETHING)
+
+
+def _explain_unread(conn: Connection) -> NothingReadError:
+    tried = conn.execute(select(func.count()).where(runs.c.status.in_(READ))).scalar_one()
+    told = (
+        f"{tried} tried and could read none: `oomdb coverage` says why."
+        if tried
+        else "run `oomdb collect`; `oomdb runs` lists what there is."
+    )
+    return NothingReadError(f"No run has read a cluster yet: {told}")
 
 
 _READ_SOMETHING = exists().where(run_clusters.c.run_id == runs.c.id, run_clusters.c.status.in_(READ))

@@ -14,6 +14,7 @@ from oomdb.errors import UsageError, suggest
 from oomdb.model import CRASH_LOOP_BACK_OFF, OOM_KILLED
 from oomdb.queries.filters import FindingFilter
 from oomdb.queries.lists import any_glob, of_pods
+from oomdb.queries.owners import owner_of
 from oomdb.queries.selection import Run, find_run
 from oomdb.queries.window_coverage import Coverage, Window, no_coverage, read_coverage
 from oomdb.queries.windows import select_in_window
@@ -21,7 +22,7 @@ from oomdb.store.schema import occurrences
 from oomdb.table import escape_controls
 from oomdb.timespan import to_whole_seconds
 
-Dimension = Literal["cluster", "namespace", "workload", "application", "component", "pod", "node"]
+Dimension = Literal["cluster", "namespace", "workload", "application", "component", "pod", "node", "owner"]
 Trend = Literal["↑↑", "↑", "→", "↓", "?"]
 
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
@@ -99,7 +100,8 @@ def find_trends(
         periods: how many windows.
 
     Raises:
-        UsageError: for windows that cannot be, and where no run has read a cluster and `until` is not given.
+        UsageError: for windows that cannot be.
+        NothingReadError: where no run has read a cluster, and `until` is not given.
     """
     run, until = None, filters.until
     if until is None:
@@ -190,9 +192,10 @@ def _read_clusters(
 
 def _count(conn: Connection, filters: FindingFilter, by: Sequence[Dimension], window: Window) -> _Counts:
     table = occurrences.c
-    columns = [*(table[name] for name in by), table.type, table.restart_count]
+    stored = dict.fromkeys(name for it in by for name in (("cluster", "namespace") if it == "owner" else (it,)))
+    columns = [*(table[name] for name in stored), table.type, table.restart_count]
     held = _within(window, columns, *of_pods(filters, table)).c
-    keys = [*(held[name] for name in by), held.type]
+    keys = [*(func.coalesce(owner_of(held), "") if name == "owner" else held[name] for name in by), held.type]
     counts: defaultdict[tuple[str, ...], dict[str, Count]] = defaultdict(dict)
     for *names, type_, number, restarts in conn.execute(
         select(*keys, func.count(), func.max(held.restart_count)).group_by(*keys)

@@ -1,15 +1,17 @@
 """What the database knows of one namespace: how it was looked at, what was found in it, and between which looks."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, or_, select, union
 
-from oomdb.errors import UsageError, suggest
+from oomdb.errors import UsageError, find_similar, suggest
 from oomdb.queries.namespaces import LISTS, LOOKED, NamespaceLook, iter_looks, parse_named
 from oomdb.queries.selection import READ
 from oomdb.queries.windows import select_in_window
@@ -18,8 +20,8 @@ from oomdb.store.schema import findings, namespaces, occurrences, pods, run_clus
 from oomdb.table import escape_controls
 
 FORBIDDEN = "forbidden"  # the status of a gap: the server's 403
+_EPHEMERAL_TOO = "--include-ephemeral"  # in the scope of a run without rules about ephemeral namespaces
 _NEAREST = 8  # names in a message about an unknown one
-_NEAR = 0.75  # how alike they must be: the names of tenants end alike, and are no slip of the finger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +29,7 @@ class Scan:
     """One look at the cluster by a run; `reason` is why the namespace could not be read in it, '' for no reason.
 
     `was_read` tells whether pods and events of the namespace were read to the end; None where nobody noted that: the
-    run was imported, or its filters may have left the namespace out.
+    run was imported, or its rules may have left the namespace out.
     """
 
     run_id: int
@@ -192,9 +194,7 @@ def _literally(name: str) -> str:
 
 
 def _suggest_few(word: str, known: set[str]) -> str:
-    from difflib import get_close_matches  # only a mistake pays for its import
-
-    near = get_close_matches(word, known, n=_NEAREST, cutoff=_NEAR)
+    near = find_similar(word, known, limit=_NEAREST)
     return suggest(word, map(escape_controls, near)) if near else f"none of the {len(known)} known ones is like it."
 
 
@@ -210,11 +210,13 @@ def _iter_scans(
     conn: Connection, cluster: str, namespace: str, since: datetime, look: NamespaceLook | None
 ) -> Iterator[Scan]:
     reasons = _read_reasons(conn, cluster, namespace, since)
+    read_scope = None
     scan = run_clusters.c
     of_namespace = (findings.c.run_id == runs.c.id, findings.c.cluster == cluster, findings.c.namespace == namespace)
     found = select(func.count()).where(*of_namespace).scalar_subquery()
     rows = (
         select(runs, scan.status.label("scan_status"), scan.error, scan.oldest_event_at, scan.clock_skew_seconds)
+        .add_columns(scan.skipped_by_rule)
         .add_columns(found.label("found"))
         .join_from(runs, run_clusters, scan.run_id == runs.c.id)
         .where(scan.cluster == cluster, runs.c.started_at >= since, runs.c.status.in_(READ))
@@ -225,6 +227,8 @@ def _iter_scans(
         reason_status, reason = reasons.get(row.id, ("", "")) if row.scan_status in READ else unread
         if look is not None and look.state == "skipped" and row.id == look.last_run_id:
             reason_status, reason = "skipped", look.reason
+        if look is not None and row.id == look.read_run_id:
+            read_scope = row.scope  # the runs that come now are older
         yield Scan(
             run_id=row.id,
             began_at=row.started_at,
@@ -235,7 +239,7 @@ def _iter_scans(
             status=row.scan_status,
             reason=reason,
             reason_status=reason_status,
-            was_read=_was_read(row, namespace, reason, look),
+            was_read=_was_read(row, namespace, reason, look, read_scope),
             oldest_event_at=row.oldest_event_at,
             clock_skew_seconds=row.clock_skew_seconds,
             findings=row.found,
@@ -279,7 +283,7 @@ def _select_gaps(cluster: str, namespace: str, since: datetime) -> Select[Any]:
     )
 
 
-def _was_read(row: Any, namespace: str, reason: str, look: NamespaceLook | None) -> bool | None:
+def _was_read(row: Any, namespace: str, reason: str, look: NamespaceLook | None, read_scope: str | None) -> bool | None:
     if row.scan_status not in LOOKED:
         return None
     named = parse_named(row.scope)
@@ -289,9 +293,28 @@ def _was_read(row: Any, namespace: str, reason: str, look: NamespaceLook | None)
         return None
     if look.read_at is None or (row.started_at, row.id) > (look.read_at, look.read_run_id or row.id):
         return False
-    # the newest read is noted; of those before it, filters may have left the namespace out
-    filtered = "--include-ns " in row.scope or "--exclude-ns " in row.scope
-    return None if filtered and row.id != look.read_run_id else True
+    # the newest read is noted; of those before it, rules may have left the namespace out
+    return None if _may_be_left_out(row, namespace, read_scope) else True
+
+
+def _may_be_left_out(row: Any, namespace: str, read_scope: str | None) -> bool:
+    """Tell whether one of the rules by which a run left namespaces out may have left out this one.
+
+    Args:
+        row: the run's part of the cluster.
+        namespace: the namespace.
+        read_scope: of the newest run that read it; a run of the same scope had the same rules. None: not known.
+    """
+    if row.scope == read_scope:
+        return False
+    for rule in json.loads(row.skipped_by_rule):
+        kind, _, what = rule.partition(" ")
+        if kind == "label" and read_scope is not None and _EPHEMERAL_TOO not in read_scope:
+            continue  # these hold for -n too: they spared it when it was read
+        if kind == "name" and not fnmatchcase(namespace, what.replace("<uuid>", "*")):
+            continue
+        return True
+    return False
 
 
 def _iter_occurrences(conn: Connection, cluster: str, namespace: str, since: datetime) -> Iterator[SeenOccurrence]:

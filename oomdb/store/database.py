@@ -43,6 +43,7 @@ _NETWORK_FILE_SYSTEMS = {
     "glusterfs",
     "lustre",
 }
+_NO_ROOM_TO_SHARE = (sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMSIZE)  # the file beside it cannot grow
 _MOUNTS = Path("/proc/mounts")
 _OCTAL = re.compile(r"\\([0-7]{3})")  # how blanks and backslashes stand in it (fstab(5))
 
@@ -236,7 +237,7 @@ def back_up(store: Store, destination: Path) -> Path:
     try:
         os.close(os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, store.path.stat().st_mode & 0o777))
         with (
-            contextlib.closing(sqlite3.connect(file_uri(store.path, read_only=True), uri=True)) as source,
+            contextlib.closing(connect_to_read(store.path)) as source,
             contextlib.closing(sqlite3.connect(beside)) as target,
         ):
             source.backup(target)
@@ -252,9 +253,26 @@ def connect_for_alembic(target: str) -> Connection:
     return _create_engine(database_path(target)).connect()
 
 
-def file_uri(path: Path, *, read_only: bool = False) -> str:
-    """Return the URI by which SQLite opens an existing file, whatever characters are in its path."""
-    return f"file:{quote(str(path.absolute()))}?mode={'ro' if read_only else 'rw'}"
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open a connection of SQLite's own that cannot write, also where the disk is full.
+
+    SQLite shares a database with other processes by a file beside it, for which a full disk has no room. Then the
+    database is opened alone, the log beside it included: other processes wait until the connection is closed.
+
+    Raises:
+        sqlite3.Error: if the file cannot be opened or is no database.
+    """
+    connection = _connect(path, "mode=ro")
+    try:
+        connection.execute("PRAGMA schema_version")  # the first look at the file is what needs the room
+    except sqlite3.Error as err:
+        connection.close()
+        if getattr(err, "sqlite_errorcode", None) not in _NO_ROOM_TO_SHARE:
+            raise
+        connection = _connect(path, "mode=rw&vfs=unix-excl")  # by its name (sqlite.org/vfs.html); a lock needs rw
+        connection.execute("PRAGMA query_only=ON")
+        connection.execute("PRAGMA temp_store=MEMORY")
+    return connection
 
 
 def refresh_statistics(conn: Connection) -> None:
@@ -367,12 +385,8 @@ def _create_engine(
 ) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
-        creator=lambda: sqlite3.connect(
-            file_uri(path, read_only=read_only),
-            uri=True,
-            timeout=busy_timeout_seconds,
-            isolation_level=None,  # BEGIN is ours, see below
-            check_same_thread=False,  # the pool hands a connection to one thread at a time
+        creator=lambda: (
+            connect_to_read(path) if read_only else _connect(path, "mode=rw", busy_timeout_seconds=busy_timeout_seconds)
         ),
     )
 
@@ -395,6 +409,17 @@ def _create_engine(
             _driver_of(conn).execute("BEGIN")
 
     return engine
+
+
+def _connect(path: Path, options: str, *, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> sqlite3.Connection:
+    """Open an existing file, whatever characters are in its path."""
+    return sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?{options}",
+        uri=True,
+        timeout=busy_timeout_seconds,
+        isolation_level=None,  # every BEGIN is ours
+        check_same_thread=False,  # the pool hands a connection to one thread at a time
+    )
 
 
 def _begin_to_write(connection: sqlite3.Connection, *, patience_seconds: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from oomdb.errors import QueryError
-from oomdb.store.database import BUSY_TIMEOUT_SECONDS, database_path, file_uri, open_for_reading
+from oomdb.store.database import connect_to_read, database_path, open_for_reading
 from oomdb.table import Cell
 
 LONGEST_VALUE_BYTES = 64 * 2**20  # of one text or one row; the largest message stored is far below
@@ -75,10 +75,7 @@ def run_query(
     """
     path = database_path(target)
     open_for_reading(target).close()  # says what is wrong with the file in plain words
-    connection = sqlite3.connect(
-        file_uri(path, read_only=True), uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS
-    )
-    with contextlib.closing(connection):
+    with contextlib.closing(connect_to_read(path)) as connection:
         watch = _StopWatch(timeout_seconds)
         _disarm(connection, watch)
         with _speaking_plainly(watch), watch:

@@ -1,9 +1,9 @@
 """Runs: begin, give signs of life, finish; and close what a killed process left open."""
 
+import hashlib
 import os
 import socket
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,21 +13,18 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from oomdb.store.database import Store
 from oomdb.store.schema import run_clusters, runs
-from oomdb.timespan import TimeRange
 
 SILENCE_OF_THE_DEAD = timedelta(minutes=2)  # a process of ours that is gone, and a heartbeat older than this
 SILENCE_OF_STRANGERS = timedelta(minutes=15)  # another host's process cannot be looked up
 _READ = ("complete", "partial")  # states of a cluster of which something was read
+_CUT_SHORT = "the run was cut short before this cluster was recorded"
 
 # built once: building a statement costs more than running it
 _BEGIN = insert(runs)
 _STATES = select(run_clusters.c.status).where(run_clusters.c.run_id == bindparam("run"))
 _FINISH = update(runs).where(runs.c.id == bindparam("run"))
-_COMPLETE_SCANS = (
-    select(run_clusters.c.cluster, runs.c.started_at, runs.c.time_range, runs.c.lookback_seconds)
-    .join_from(runs, run_clusters)
-    .where(run_clusters.c.status == "complete", runs.c.origin == "collect")
-    .where(runs.c.scope_hash.in_(bindparam("scopes", expanding=True)))
+_FAIL_THE_REST = update(run_clusters).where(
+    run_clusters.c.run_id == bindparam("run"), run_clusters.c.status == "unknown"
 )
 
 
@@ -55,13 +52,9 @@ class RunningRun:
     pid: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompleteScan:
-    """A cluster that was read in full by a run that began at `at` and looked back over `lookback`."""
-
-    at: datetime
-    time_range: str
-    lookback: timedelta
+def hash_scope(scope: str) -> str:
+    """Return a short hash of a scope's text; `all` stays readable."""
+    return scope if scope == "all" else hashlib.blake2b(scope.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 def begin_run(store: Store, start: RunStart, *, now: datetime) -> int:
@@ -106,9 +99,7 @@ def finish_run(store: Store, run_id: int, *, now: datetime) -> str:
 def interrupt_run(store: Store, run_id: int, *, now: datetime) -> str:
     """Close a run that its user stopped: `partial` if one cluster was read, else `aborted`; return which."""
     with store.writing() as conn:
-        status = _status_of_the_cut_short(conn, run_id)
-        conn.execute(_FINISH, {"run": run_id, "status": status, "finished_at": now, "heartbeat_at": now})
-    return status
+        return _cut_short(conn, run_id, finished_at=now)
 
 
 def close_abandoned_runs(store: Store, *, now: datetime, is_alive: Callable[[int], bool]) -> list[int]:
@@ -121,11 +112,7 @@ def close_abandoned_runs(store: Store, *, now: datetime, is_alive: Callable[[int
     with store.writing() as conn:
         for run in _running(conn):
             if _is_abandoned(run, now=now, is_alive=is_alive):
-                conn.execute(
-                    update(runs)
-                    .where(runs.c.id == run.id)
-                    .values(status=_status_of_the_cut_short(conn, run.id), finished_at=run.heartbeat_at)
-                )
+                _cut_short(conn, run.id, finished_at=run.heartbeat_at)
                 closed.append(run.id)
     return closed
 
@@ -140,28 +127,6 @@ def list_origins(store: Store) -> set[str]:
     """Return where the store's runs come from: collect, import, ingest, demo."""
     with store.reading() as conn:
         return set(conn.execute(select(runs.c.origin).distinct()).scalars())
-
-
-def list_complete_scans(store: Store, scopes: Sequence[str], within: TimeRange) -> dict[str, list[CompleteScan]]:
-    """Return by cluster the complete scans of collects of these scopes (their hashes) that began within a time.
-
-    A scan that was recorded counts whatever became of its run afterwards.
-    """
-    scans: defaultdict[str, list[CompleteScan]] = defaultdict(list)
-    with store.reading() as conn:
-        begun = _COMPLETE_SCANS.where(runs.c.started_at.between(within.since, within.until))
-        for row in conn.execute(begun, {"scopes": scopes}):
-            lookback = timedelta(seconds=row.lookback_seconds)
-            scans[row.cluster].append(CompleteScan(at=row.started_at, time_range=row.time_range, lookback=lookback))
-    return scans
-
-
-def find_last_complete_scan(store: Store, cluster: str, scopes: Sequence[str], *, before: datetime) -> datetime | None:
-    """Return when the last run before an instant began that read the cluster in full, None where none did."""
-    begun = _COMPLETE_SCANS.where(run_clusters.c.cluster == cluster, runs.c.started_at < before)
-    with store.reading() as conn:
-        row = conn.execute(begun.order_by(runs.c.started_at.desc()).limit(1), {"scopes": scopes}).first()
-    return row.started_at if row else None
 
 
 def process_is_alive(pid: int) -> bool:
@@ -209,8 +174,12 @@ def _is_abandoned(run: Any, *, now: datetime, is_alive: Callable[[int], bool]) -
     return ours and silence > SILENCE_OF_THE_DEAD and not is_alive(run.pid)
 
 
-def _status_of_the_cut_short(conn: Connection, run_id: int) -> str:
+def _cut_short(conn: Connection, run_id: int, *, finished_at: datetime | None) -> str:
+    """Close a run that did not come to its end; the clusters that it was still to read failed."""
     read = conn.execute(
         select(func.count()).where(run_clusters.c.run_id == run_id, run_clusters.c.status.in_(_READ))
     ).scalar_one()
-    return "partial" if read else "aborted"
+    status = "partial" if read else "aborted"
+    conn.execute(_FAIL_THE_REST, {"run": run_id, "status": "failed", "error": _CUT_SHORT})
+    conn.execute(_FINISH, {"run": run_id, "status": status, "finished_at": finished_at, "heartbeat_at": finished_at})
+    return status

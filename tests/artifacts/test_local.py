@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from oomdb.artifacts.local import ArtifactFolder
+from oomdb.artifacts.local import ABANDONED_AFTER_SECONDS, ArtifactFolder
 from oomdb.errors import ArtifactError
 
 AT = datetime(2026, 1, 15, 15, 4, 5, 999, tzinfo=UTC)
@@ -163,6 +164,17 @@ def test_a_failed_rename_without_hard_links_leaves_nothing(tmp_path: Path) -> No
     with pytest.raises(ArtifactError, match="No such file"):
         ArtifactFolder(tmp_path, link=lose).write("c", "n", "p", AT, "log", [b"x"])
     assert files(tmp_path) == []
+
+
+def test_what_a_killed_writer_left_half_written_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "logs_and_description_files" / "prod-1"
+    folder.mkdir(parents=True)
+    ages = {".0123456789abcdef.tmp": 1.01, ".fedcba9876543210.tmp": 0.99, ".mine.tmp": 9, "old__desc.txt": 9}
+    for name, age in ages.items():
+        (folder / name).write_text("half a log")
+        os.utime(folder / name, times=(0, time.time() - age * ABANDONED_AFTER_SECONDS))
+    written = ArtifactFolder(tmp_path).write("prod-1", "shop", "web-0", AT, "log", [b"x"])
+    assert files(folder) == sorted([*list(ages)[1:], Path(written.path).name])
 
 
 def test_writes_that_the_system_cuts_short_are_continued(tmp_path: Path) -> None:

@@ -3,18 +3,20 @@
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from oomdb.simulator import objects
 from oomdb.simulator.certificates import Authority
 from oomdb.simulator.cluster import SimulatedCluster
 from oomdb.simulator.kubeconfig import ContextEntry, fleet_context, write_kubeconfig
 from oomdb.simulator.server import RunningServer, serve
+from tests.waiting import wait_until
 
 NAMES = ("kflux-prd-rh02", "kflux-prd-rh03", "stone-prod-p01")
 
@@ -36,6 +38,16 @@ class Fleet:
         command = [sys.executable, "-m", "oomdb", *self.args(*more)]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
+    def use_plugin(self, plugin: Path) -> str:
+        """Write a kubeconfig whose users ask a plug-in for their credentials, and return its path."""
+        path = self.folder / "kubeconfig-of-plugin"
+        document = yaml.safe_load((self.folder / "kubeconfig").read_text())
+        for user in document["users"]:
+            entry = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"}
+            user["user"] = {"exec": {**entry, "command": str(plugin)}}
+        path.write_text(yaml.safe_dump(document))
+        return str(path)
+
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.output / "oomdb.sqlite")) as conn:
             return list(conn.execute(sql))
@@ -46,7 +58,8 @@ class Fleet:
         def has_begun() -> bool:
             try:
                 begun = self.rows("SELECT 1 FROM runs")
-                return bool(begun) and self.rows("SELECT count(*) FROM run_clusters")[0][0] >= clusters
+                recorded = self.rows("SELECT count(*) FROM run_clusters WHERE status <> 'unknown'")
+                return bool(begun) and recorded[0][0] >= clusters
             except sqlite3.OperationalError:
                 return False  # not there yet
 
@@ -79,11 +92,3 @@ def running_fleet(folder: Path) -> Iterator[Fleet]:
         ]
         write_kubeconfig(folder / "kubeconfig", entries)
         yield Fleet(folder, servers)
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    """Wait for what another process or thread does."""
-    deadline = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.02)

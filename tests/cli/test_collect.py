@@ -1,17 +1,20 @@
 """`oomdb collect` as a user runs it, against simulated clusters over HTTPS."""
 
+import json
 import os
 import re
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
 
 from oomdb.cli.main import run
 from oomdb.reports.files import DEFAULT_FORMATS
-from oomdb.simulator.faults import Fault, Hang
+from oomdb.simulator import objects
+from oomdb.simulator.faults import Fault, Hang, Refuse
 from oomdb.simulator.kubeconfig import ContextEntry, write_kubeconfig
 
 from .fleet import Fleet
@@ -144,6 +147,54 @@ def test_an_automatic_time_range_says_what_it_cannot_know_and_fails_no_first_run
     ]
     assert run(["coverage", "--gaps", "--run", "1", "--output", str(fleet.output)]) == 0
     assert "time-range" in capsys.readouterr().out
+
+
+def test_a_mistyped_namespace_is_told_also_quietly(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(fleet.args("--current", "-q", "-n", "shp-tenant")) == 0
+    told = capsys.readouterr().err
+    assert "kflux-prd-rh02: there is no namespace 'shp-tenant' in this cluster; did you mean shop-tenant?\n" in told
+
+
+def test_a_pattern_is_no_name_of_a_namespace(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(fleet.args("--current", "-n", "a-tenant,shop-*")) == 2
+    told = capsys.readouterr().err
+    assert (
+        "--namespace 'shop-*' is a pattern: name each namespace whole, or let `oomdb collect --include-ns RE`" in told
+    )
+    assert not fleet.output.exists()
+
+
+def test_a_filter_that_leaves_nothing_to_look_at_is_told_also_quietly_and_is_incomplete(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(fleet.args("--current", "-q", "--strict", "--include-ns", "nosuchxyz")) == 3
+    told = capsys.readouterr().err
+    assert "kflux-prd-rh02: nothing was in scope: all 2 namespaces were left out (2 by --include-ns)" in told
+    assert run(fleet.args("--current", "--include-ns", "nosuchxyz")) == 0
+    assert "nothing was in scope" in capsys.readouterr().out
+
+
+def test_what_is_suspected_can_be_asked_for(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    ended = objects.terminated("Error", at=datetime.now(UTC) - timedelta(hours=1), exit_code=137)
+    container = objects.Container(restart_count=1, last_state=ended)
+    odd = objects.pod("odd-1", namespace="shop-tenant", containers=[container])
+    fleet.servers["kflux-prd-rh02"].cluster.replace(pods=[odd])
+    assert run(fleet.args("--current", "--no-artifacts")) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "which are suspected: " in line]
+    (query,) = re.findall('"(.*)"', line)
+    assert run(["sql", query, "--output", str(fleet.output), "--json"]) == 0
+    (suspect,) = json.loads(capsys.readouterr().out)
+    assert (suspect["pod"], suspect["class"]) == ("odd-1", "exit-137")
+
+
+@pytest.mark.parametrize("quiet", [[], ["-q"]])
+def test_where_everything_is_forbidden_the_commands_that_help_are_named(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str], quiet: list[str]
+) -> None:
+    fleet.servers["kflux-prd-rh02"].faults.add(Fault(match="/(pods|events|namespaces|projects)", action=Refuse(403)))
+    assert run(fleet.args("--current", *quiet)) == 1
+    told = capsys.readouterr().err
+    assert "`oomdb doctor` names the rights that lack, `oomdb rbac` prints a role with them\n" in told
 
 
 def test_flags_of_old_jobs_are_taken(fleet: Fleet) -> None:

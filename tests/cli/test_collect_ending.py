@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,14 @@ import pytest
 from oomdb.cli.main import run
 from oomdb.simulator import objects
 from oomdb.simulator.faults import Delay, Fault, Hang
+from tests.waiting import is_gone, wait_until
 
 from .fleet import Fleet
 
 INTERRUPTED = (signal.SIGINT, 130, "oomdb: interrupted")
 TERMINATED = (signal.SIGTERM, 143, "oomdb: terminated")
 ENDINGS = pytest.mark.parametrize(("number", "code", "told"), [INTERRUPTED, TERMINATED], ids=["Ctrl-C", "SIGTERM"])
-LOG_LINE = r"run=(\S+) clusters=(\S+) findings=(\d+) new_occurrences=(\d+) seconds=\d+ exit=(\d+)"
+LOG_LINE = r"run=(\S+)(?: skipped=\S+)? clusters=(\S+) findings=(\d+) new_occurrences=(\d+) seconds=\d+ exit=(\d+)"
 
 
 def last_lines(stderr: str) -> tuple[str, tuple[str, ...]]:
@@ -32,7 +34,7 @@ def last_lines(stderr: str) -> tuple[str, tuple[str, ...]]:
 
 
 @ENDINGS
-@pytest.mark.parametrize("asked_for", ["/version", "/pods", "/log"], ids=["connecting", "listing", "capturing"])
+@pytest.mark.parametrize("asked_for", ["/version", "/pods"], ids=["connecting", "listing"])
 def test_a_collect_that_is_stopped_ends_at_once_and_closes_its_run(
     fleet: Fleet, number: signal.Signals, code: int, told: str, asked_for: str
 ) -> None:
@@ -46,6 +48,28 @@ def test_a_collect_that_is_stopped_ends_at_once_and_closes_its_run(
     assert process.returncode == code
     assert last_lines(stderr) == (told, ("1", "0/3", "0", "0", str(code)))
     assert fleet.rows("SELECT status, finished_at IS NULL FROM runs") == [("aborted", 0)]
+
+
+@ENDINGS
+def test_a_collect_that_is_stopped_while_it_captures_keeps_what_it_found_and_says_what_it_did_not_save(
+    fleet: Fleet, number: signal.Signals, code: int, told: str
+) -> None:
+    for server in fleet.servers.values():
+        server.faults.add(Fault(match=r"/log\b", action=Hang()))
+    with fleet.start("--timeout", "300", "--batch", "3") as process:
+        fleet.wait_for_request("/log", of_each=True)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert last_lines(stderr) == (told, ("1", "3/3", "3", "3", str(code)))
+    assert fleet.rows("SELECT status, finished_at IS NULL FROM runs") == [("partial", 0)]
+    assert set(fleet.rows("SELECT status, requests >= 4, duration_ms > 0 FROM run_clusters")) == {("partial", 1, 1)}
+    message = "the run was stopped meanwhile (0 of 1 pods were captured)"
+    assert set(fleet.rows("SELECT source, status, message FROM run_gaps")) == {("artifacts", "stopped", message)}
+    for server in fleet.servers.values():
+        server.faults.clear()
+    assert run(fleet.args()) == 0
+    assert fleet.rows("SELECT count(*) FROM artifacts WHERE run_id = 2 AND status = 'ok'") == [(6,)]
 
 
 @ENDINGS
@@ -67,15 +91,42 @@ def test_a_collect_that_is_stopped_while_it_waits_to_write_ends_when_it_may(
     assert fleet.rows("SELECT finished_at IS NULL FROM runs") == [(0,)]
 
 
-def test_a_stopped_collect_keeps_and_counts_the_clusters_that_were_read(fleet: Fleet) -> None:
-    fleet.servers["kflux-prd-rh02"].faults.add(Fault(match="/pods", action=Hang()))
+@ENDINGS
+@pytest.mark.parametrize("command", ["collect", "doctor", "why"])
+def test_a_command_that_is_stopped_leaves_no_plug_in_behind(
+    fleet: Fleet, number: signal.Signals, code: int, told: str, command: str
+) -> None:
+    assert run(fleet.args("-q")) == 0
+    noted = fleet.folder / "pid"
+    plugin = fleet.folder / "hanging-plugin"
+    plugin.write_text(f'#!/bin/sh\nsleep 600 &\necho "$$ $!" > "{noted}.new"; mv "{noted}.new" "{noted}"\nwait\n')
+    plugin.chmod(0o755)
+    kubeconfig = fleet.use_plugin(plugin)
+    args = {"collect": [], "doctor": [], "why": ["shop-tenant", "--live"]}[command]
+    line = [sys.executable, "-m", "oomdb", command, *args, "--kubeconfig", kubeconfig, "--output", str(fleet.output)]
+    with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(noted.exists)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, told in stderr) == (code, True)
+    for pid in map(int, noted.read_text().split()):
+        wait_until(partial(is_gone, pid))
+
+
+@pytest.mark.parametrize("asked_for", ["/version", "/pods"], ids=["connecting", "listing"])
+def test_a_stopped_collect_keeps_and_counts_the_clusters_that_were_read(fleet: Fleet, asked_for: str) -> None:
+    fleet.servers["kflux-prd-rh02"].faults.add(Fault(match=asked_for, action=Hang()))
     with fleet.start("--timeout", "300") as process:
         fleet.wait_for_run(clusters=2)
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=30)
     assert last_lines(stderr) == ("oomdb: interrupted", ("1", "2/3", "2", "2", "130"))
     assert fleet.rows("SELECT status FROM runs") == [("partial",)]
-    assert fleet.rows("SELECT status FROM run_clusters") == [("complete",), ("complete",)]
+    assert fleet.rows("SELECT cluster, status, error FROM run_clusters ORDER BY 1") == [
+        ("kflux-prd-rh02", "failed", "the run was cut short before this cluster was recorded"),
+        ("kflux-prd-rh03", "complete", ""),
+        ("stone-prod-p01", "complete", ""),
+    ]
 
 
 def test_a_second_collect_says_that_one_is_running_and_then_its_line(
@@ -86,11 +137,15 @@ def test_a_second_collect_says_that_one_is_running_and_then_its_line(
         try:
             fleet.wait_for_run()
             assert run(fleet.args()) == 0
+            told = capsys.readouterr().err
+            assert run(fleet.args("-q")) == 0
+            quietly = capsys.readouterr().err
         finally:
             first.kill()
-    before, values = last_lines(capsys.readouterr().err)
+    before, values = last_lines(told)
     assert "already running since" in before
     assert values == ("none", "0/3", "0", "0", "0")
+    assert re.fullmatch(r"run=none skipped=running:1 clusters=0/3 .* exit=0\n", quietly)
 
 
 def test_a_database_that_cannot_be_opened_is_told_before_the_line(
@@ -128,7 +183,9 @@ def test_a_full_disk_of_the_database_is_told_in_words_and_leaves_nothing_torn(
     )
     assert (values[0], values[-1]) == ("2", "1")
     assert fleet.rows("SELECT count(*) FROM findings WHERE cluster = 'stone-prod-p01'") == [(0,)]
-    assert fleet.rows("SELECT count(*) FROM run_clusters WHERE cluster = 'stone-prod-p01'") == [(0,)]
+    assert fleet.rows("SELECT status FROM run_clusters WHERE cluster = 'stone-prod-p01' AND run_id = 2") == [
+        ("failed",)
+    ]
     assert fleet.rows("SELECT status IN ('partial', 'aborted') FROM runs WHERE id = 2") == [(1,)]
 
 

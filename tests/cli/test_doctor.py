@@ -52,7 +52,7 @@ def test_a_failure_is_exit_1_with_what_to_do(fleet: Fleet, capsys: pytest.Captur
     shown = capsys.readouterr().out
     assert "\nkflux-prd-rh02\n  ✓ " in shown
     assert (
-        "  ✗ may not list pods, neither in the whole cluster nor in 'default': "
+        "  ✗ may not list pods, neither in the whole cluster nor in any of its 2 namespaces: "
         "kills go unseen, and crash loops too where no event tells of them\n"
         "    → grant the role that `oomdb rbac` prints"
     ) in shown

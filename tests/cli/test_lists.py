@@ -19,6 +19,7 @@ from oomdb.store.database import open_for_writing
 from oomdb.store.runs import RunStart, begin_run, finish_run
 from oomdb.store.schema import REVISION
 from oomdb.store.writer import record_scan
+from tests.reports.recording import record_run
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -152,7 +153,8 @@ def test_findings_are_those_of_the_latest_run_over_all_contexts(ask: Ask) -> Non
 
 def test_findings_of_a_run_say_what_it_could_not_read_and_which_run_is_newer(ask: Ask) -> None:
     told = ask("findings")[2]
-    assert "Z a: partial\n" in told
+    assert "Z a: partial: 1 gap\n" in told
+    assert "Z what could not be read: oomdb coverage --gaps --run 2\n" in told
     assert "Z b: unreachable: refused\n" in told
     assert "run 3 of 2026-01-15 14:00:00 UTC is newer, but of another scope (--current): --run 3 shows it\n" in told
     assert ask("findings", "--run", "3")[2] == ""
@@ -161,12 +163,12 @@ def test_findings_of_a_run_say_what_it_could_not_read_and_which_run_is_newer(ask
 
 
 def test_an_empty_table_says_so_and_other_formats_are_just_empty(ask: Ask) -> None:
-    _, out, told = ask("occurrences", "--pod", "nothing")
+    _, out, told = ask("occurrences", "--since", "1m")
     assert out.startswith("occurred_at ")
     assert told.endswith("Z 0 rows\n")
-    assert ask("occurrences", "--pod", "nothing", "-q")[2] == ""
-    assert ask("occurrences", "--pod", "nothing", "--json") == (0, "[]\n", "")
-    assert ask("occurrences", "--pod", "nothing", "--nl") == (0, "", "")
+    assert ask("occurrences", "--since", "1m", "-q")[2] == ""
+    assert ask("occurrences", "--since", "1m", "--json") == (0, "[]\n", "")
+    assert ask("occurrences", "--since", "1m", "--nl") == (0, "", "")
 
 
 @pytest.mark.parametrize(
@@ -215,7 +217,8 @@ def test_coverage_tells_what_could_not_be_looked_at(ask: Ask) -> None:
         (2, "b", "unreachable", None, 0, "refused"),
     ]
     assert [(row["namespace"], row["source"], row["message"]) for row in rows(ask, "coverage", "--gaps")] == [
-        ("x", "pods", "no")
+        ("x", "pods", "no"),
+        ("", "cluster", "refused"),
     ]
 
 
@@ -230,6 +233,88 @@ def test_a_cluster_that_a_run_did_not_read_is_named_with_its_last_time(ask: Ask)
 def test_coverage_names_the_newer_run_that_is_not_the_latest(ask: Ask) -> None:
     assert "run 3 of 2026-01-15 14:00:00 UTC is newer, but of another scope" in ask("coverage")[2]
     assert "newer" not in ask("coverage", "--run", "2")[2]
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["--cluster", "c"], "no cluster like 'c' is known; none of the 2 known ones is like it."),
+        (["-n", "shop"], "no namespace like 'shop' is known; did you mean shop-tenant?"),
+        (["-n", "web,api-tennt*"], "no namespace like 'api-tennt*' is known; did you mean api-tenant?"),
+        (["--type", "oom"], "no type like 'oom' is known; did you mean OOMKilled?"),
+        (["--pod", "sohp"], "no pod like 'sohp' is known; did you mean shop?"),
+        (["--pod", "nothing"], "no pod like 'nothing' is known; none of the 5 known ones is like it."),
+        (["--workload", "lop"], "no workload like 'lop' is known; did you mean loop?"),
+        (["--application", "store"], "no application like 'store' is known; none of the 2 known ones is like it."),
+        (["--component", "x"], "no component like 'x' is known; there is none."),
+    ],
+)
+@pytest.mark.parametrize("command", ["findings", "occurrences", "trends"])
+def test_a_filter_that_fits_nothing_known_does_not_read_as_no_kills(
+    ask: Ask, command: str, args: list[str], told: str
+) -> None:
+    nowhere = [] if command == "trends" else ["--since", "1m"]
+    assert told in ask(command, *args, *nowhere)[2]
+    assert "is known" not in ask(command, *args, *nowhere, "-q")[2]
+
+
+def test_a_filter_that_fits_something_known_is_not_doubted_where_the_list_is_empty(ask: Ask) -> None:
+    known = ("-n", "api-*", "--cluster", "[ab]", "--type", "crashloopbackoff", "--pod", "hop-", "--workload", "shop")
+    code, out, told = ask("findings", "--since", "1m", *known, "--application", HOSTILE, "--csv")
+    assert (code, len(out.splitlines()), told) == (0, 1, "")
+
+
+def test_a_summary_of_a_pod_that_nobody_knows_says_so(ask: Ask) -> None:
+    assert "no pod like 'shpo' is known; did you mean shop?" in ask("summary", "--pod", "shpo")[2]
+    assert ask("summary", "--pod", "shop-1")[2] == ""
+
+
+def test_coverage_of_a_cluster_or_namespace_that_nobody_knows_says_so(ask: Ask) -> None:
+    for args in (["--cluster", "B"], ["--gaps", "--cluster", "B"]):
+        assert "no cluster like 'B' is known; did you mean b?" in ask("coverage", *args)[2]
+    told = ask("coverage", "--namespaces", "-n", "web")[2]
+    assert "no namespace like 'web' is known" in told
+
+
+def test_namespaces_and_types_may_be_parted_by_commas(ask: Ask) -> None:
+    both = rows(ask, "findings", "--since", "1d", "-n", "api-tenant, shop-*", "--type", "OOMKilled,CrashLoopBackOff")
+    assert both == rows(ask, "findings", "--since", "1d")
+    assert pods(rows(ask, "findings", "--since", "1d", "-n", "api-tenant,nothing")) == ["shop-2"]
+    assert ask("findings", "-n", ",")[0] == 2
+
+
+@pytest.fixture
+def ask_the_unread(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """Two runs, neither of which could read the one cluster."""
+    database = tmp_path / "unread.sqlite"
+    with open_for_writing(str(database)) as store:
+        for hour, error in ((0, "timed out"), (1, "refused")):
+            record_run(store, scan("a", status="unreachable", pods_seen=None, error=error), at=NOON + hour * HOUR)
+
+    def invoke(*args: str) -> tuple[int, str, str]:
+        code = run([*args, "--db", str(database), "--output", str(tmp_path), "--tz", "UTC"], now=NOON + 3 * HOUR)
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return invoke
+
+
+@pytest.mark.parametrize("command", ["findings", "report", "summary", "trends"])
+def test_where_no_run_has_read_a_cluster_that_is_no_wrong_usage_and_coverage_says_why(
+    ask_the_unread: Ask, command: str
+) -> None:
+    told = "No run has read a cluster yet: 2 tried and could read none: `oomdb coverage` says why."
+    assert ask_the_unread(command) == (1, "", f"oomdb: error: {told}\n")
+
+
+def test_where_no_run_has_read_a_cluster_coverage_is_that_of_the_newest_that_tried(ask_the_unread: Ask) -> None:
+    (row,) = rows(ask_the_unread, "coverage")
+    assert (row["run"], row["cluster"], row["status"], row["error"]) == (2, "a", "unreachable", "refused")
+    assert [(it["source"], it["message"]) for it in rows(ask_the_unread, "coverage", "--gaps")] == [
+        ("cluster", "refused")
+    ]
+    told = ask_the_unread("coverage")[2]
+    assert told.endswith("no run has read a cluster yet; run 2 is the newest that tried\n")
 
 
 def test_the_rows_are_the_same_in_every_format(ask: Ask) -> None:

@@ -69,6 +69,14 @@ def test_the_demo_keeps_away_from_real_runs(tmp_path: Path, capsys: pytest.Captu
     assert "holds real runs; give the demo a folder of its own" in capsys.readouterr().err
 
 
+def test_a_second_demo_is_not_told_on_top_of_the_first(ask: Ask, demo: Path) -> None:
+    before = ask("runs", "--json")
+    code, _, told = ask("demo", "--days", "7")
+    assert code == 1
+    assert f"{demo / 'oomdb.sqlite'} holds a demo already: `oomdb findings --db" in told
+    assert ask("runs", "--json") == before
+
+
 def test_the_exports_are_of_the_latest_run_and_name_files_that_are_there(demo: Path) -> None:
     rows = list(csv.DictReader(io.StringIO((demo / "oom_results.csv").read_text(), newline="")))
     document = json.loads((demo / "oom_results.json").read_bytes())

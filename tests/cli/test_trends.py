@@ -179,7 +179,7 @@ def test_before_the_first_run_nothing_is_known_and_that_is_said(ask: Ask) -> Non
 def test_without_a_run_the_message_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_for_writing(str(tmp_path / "oomdb.sqlite")):
         pass
-    assert run(["trends", "--db", str(tmp_path / "oomdb.sqlite")]) == 2
+    assert run(["trends", "--db", str(tmp_path / "oomdb.sqlite")]) == 1
     assert capsys.readouterr().err == (
         "oomdb: error: No run has read a cluster yet: run `oomdb collect`; `oomdb runs` lists what there is.\n"
     )
@@ -188,7 +188,7 @@ def test_without_a_run_the_message_says_what_to_do(tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--by", "owner"], "Trends are not told by 'owner'; known: application, "),
+        (["--by", "colour"], "Trends are not told by 'colour'; known: application, "),
         (["--by", "cluster,pods"], "'pods'; did you mean 'pod'?"),
         (["--periods", "0"], "0 windows cannot be compared: ask for 1 to 60 periods."),
         (["--window", "week"], "'week' is not a time span"),

@@ -152,6 +152,30 @@ def test_a_cluster_that_could_not_be_reached_makes_its_namespaces_failed(story: 
     assert "→ oomdb doctor" in missed(said)
 
 
+def test_a_later_look_at_another_namespace_is_not_blamed(story: Story) -> None:
+    story.collect("--contexts", "east", "-n", "shop-tenant")
+    for place in ("east/vault-tenant", "east/test-x"):
+        said = story.why(place)
+        assert [it["run"] for it in said["scans"]] == [2, 1]
+        assert "Run 1 of 20" in missed(said)
+        assert "Run 2 of 20" not in missed(said)
+    assert "no run has ever read it. → oomdb rbac --namespaced -n vault-tenant" in missed(story.why("vault-tenant"))
+
+
+def test_a_quiet_namespace_of_a_cluster_that_tells_no_names_is_not_called_deleted(story: Story) -> None:
+    refused = Permissions(refused=(Rule(verb="list", resource="namespaces"), Rule(verb="list", resource="projects")))
+    story.servers["west"].permissions = refused
+    story.clusters["west"].replace(pods=[objects.pod("web-1", namespace="west-tenant")])
+    story.collect("--contexts", "west")
+    story.clusters["west"].replace(pods=[])
+    story.collect("--contexts", "west")
+    said = story.why("west/west-tenant")
+    assert (said["state"], said["read_run"], said["last_run"]) == ("read", 3, 2)
+    assert "it was deleted" not in missed(said)
+    _, shown, _ = story.ask("why", "west/west-tenant")
+    assert "  read by run 3 on 20" in shown
+
+
 def test_a_deleted_namespace_is_not_seen_any_more(story: Story) -> None:
     story.clusters["west"].replace(namespaces=[objects.namespace("shop-tenant")])
     story.collect()
@@ -244,6 +268,19 @@ def test_live_finds_a_namespace_that_no_run_knows(story: Story) -> None:
     assert "east: there is no namespace 'brand-new'" in told
 
 
+def test_live_shows_a_namespace_that_no_run_knows_and_that_may_not_be_asked_for_by_name(story: Story) -> None:
+    killed_at = datetime.now(UTC) - HOUR
+    pod = objects.pod("new-1", namespace="brand-new", containers=[objects.oom_killed(at=killed_at)])
+    story.clusters["west"].replace(namespaces=[objects.namespace("brand-new")], pods=[pod])
+    story.servers["west"].permissions = Permissions(refused=(Rule(verb="get", resource="namespaces"),))
+    said = story.live("west/brand-new")
+    assert (said["cluster"], said["live"]["exists"]) == ("west", None)
+    assert [it["pod"] for it in said["live"]["found"]] == ["new-1"]
+    _, shown, told = story.ask("why", "west/brand-new", "--live", "--kubeconfig", story.kubeconfig)
+    assert "we may not ask for it by name" in shown
+    assert "there is no namespace" not in told
+
+
 def test_live_says_which_cluster_could_not_be_asked_and_shows_what_is_known(story: Story) -> None:
     story.servers["west"].stop()
     args = ("--live", "--kubeconfig", story.kubeconfig, "--retries", "0", "--timeout", "2")
@@ -256,6 +293,17 @@ def test_live_says_which_cluster_could_not_be_asked_and_shows_what_is_known(stor
     assert (code, shown) == (2, "")
     assert "west: https://127.0.0.1:" in told
     assert "No run knows a namespace 'brand-new'" in told
+
+
+def test_live_that_reaches_no_cluster_fails_whether_a_run_knows_the_namespace_or_not(story: Story) -> None:
+    for server in story.servers.values():
+        server.stop()
+    args = ("--live", "--kubeconfig", story.kubeconfig, "--retries", "0", "--timeout", "2")
+    code, shown, told = story.ask("why", "brand-new", *args)
+    assert (code, shown) == (1, "")
+    assert told.count("connection refused") == 2
+    assert "--live" not in told
+    assert story.ask("why", "west-tenant", *args)[0] == 1
 
 
 def test_live_names_a_cluster_to_which_no_context_leads(story: Story) -> None:

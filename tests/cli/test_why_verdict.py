@@ -41,6 +41,7 @@ def case(*scans: Scan, rule: str | None = None, name: str = "shop", **more: Any)
         cluster="prod-a",
         namespace=name,
         state="read",
+        run_id=scans[0].run_id,
         read_at=scans[0].began_at,
         read_run_id=scans[0].run_id,
         last_seen_at=scans[0].began_at,
@@ -106,9 +107,14 @@ def test_the_age_of_the_last_read_counts_by_what_the_next_run_can_reach(hours: f
     assert [doubt[: len(words or "")] for doubt in found] == ([words] if words else [])
 
 
+def test_an_automatic_run_reaches_back_to_the_last_read_however_old_it_is() -> None:
+    (doubt,) = doubts(case(seen(ago(hours=50), 1, time_range="auto", lookback=HOUR)))
+    assert doubt.startswith("What happened since 2026-01-13T13:00:00Z, when it was read last.")
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(60.0, None), (None, None), (7200.0, "2 h ahead of ours"), (-90.0, "1 min behind ours")],
+    [(60.0, None), (None, None), (7200.0, "2:00:00 (h:mm:ss) ahead of"), (-90.0, "0:01:30 (h:mm:ss) behind")],
 )
 def test_a_clock_that_differs_by_more_than_a_minute_is_a_doubt(seconds: float | None, words: str | None) -> None:
     found = doubts(case(seen(ago(minutes=5), 1, clock_skew_seconds=seconds)))
@@ -125,7 +131,7 @@ def test_suspects_are_told_with_the_query_that_lists_them() -> None:
     suspect = SeenSuspect(suspect_class="exit-137", at=None, pod="p", container="c", last_run_id=1)
     (doubt,) = doubts(case(seen(ago(minutes=5), 1), suspects=(suspect,)))
     assert "suspected, not counted" in doubt
-    assert doubt.endswith("-p namespace shop")
+    assert doubt.endswith("WHERE cluster = :cluster AND namespace = :namespace' -p cluster prod-a -p namespace shop")
 
 
 def test_a_label_rule_needs_more_than_the_name() -> None:

@@ -1,6 +1,6 @@
 """Simulated clusters for the collector's tests: servers, their kubeconfig, and collects at a chosen moment."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from typing import Any
 
 from oomdb.artifacts.local import ArtifactFolder
 from oomdb.collect.capture import CaptureRequest
-from oomdb.collect.run import CollectRequest, CollectResult, Connection, Listener, collect
+from oomdb.collect.run import CollectRequest, CollectResult, Listener, collect
 from oomdb.collect.scan import ScanRequest
 from oomdb.detectors.registry import load_detectors
 from oomdb.kube.clusters import ClusterTarget, plan_clusters
@@ -31,12 +31,8 @@ class Ear(Listener):
     """A listener that remembers what it heard."""
 
     def __init__(self) -> None:
-        self.connections: Sequence[Connection] = ()
         self.left_out: dict[str, str] = {}
         self.counts: list[int] = []
-
-    def connected(self, connections: Sequence[Connection]) -> None:
-        self.connections = connections
 
     def pods_read(self, cluster: str, count: int) -> None:
         self.counts.append(count)

@@ -150,3 +150,16 @@ def test_a_pod_that_is_gone_by_now_shows_what_was_saved_before(fleet: Fleet) -> 
     fleet.collect(NOON + timedelta(hours=1))
     assert fleet.rows("SELECT run_id, status FROM artifacts WHERE kind = 'log' ORDER BY 1") == [(1, "ok"), (2, "gone")]
     assert fleet.rows("SELECT run_id, pod_gone, artifacts_from FROM findings ORDER BY 1") == [(1, 0, 1), (2, 1, 1)]
+
+
+def test_what_there_would_be_if_the_run_were_stopped_is_told_before_and_after_each_pod(fleet: Fleet) -> None:
+    told: list[Captured] = []
+    request = CaptureRequest(folder=ArtifactFolder(fleet.folder), log_tail_lines=None, log_limit_bytes=2**20, workers=1)
+    pods = [finding(), finding("another-uid")]
+    with open_client(fleet.targets[0], timeout_seconds=1, retries=0) as client:
+        captured = capture_artifacts(client, "c1", pods, request, clock=lambda: NOON, on_saved=told.append)
+    assert [len(it.artifacts) for it in told] == [0, 2, 4]
+    assert [gap.message for it in told for gap in it.gaps] == [
+        f"the run was stopped meanwhile ({done} of 2 pods were captured)" for done in (0, 1)
+    ]
+    assert captured == told[-1]

@@ -12,6 +12,7 @@ from oomdb.collect.doctor import DoctorRequest, check_clusters
 from oomdb.kube.clusters import ClusterTarget, plan_clusters
 from oomdb.kube.kubeconfig import load_kubeconfig
 from oomdb.model import Check
+from oomdb.simulator import objects
 from oomdb.simulator.certificates import Authority
 from oomdb.simulator.cluster import SimulatedCluster
 from oomdb.simulator.faults import Fault, Faults, Refuse, html_page
@@ -93,6 +94,62 @@ def test_what_is_forbidden_in_the_whole_cluster_alone_is_asked_of_the_contexts_o
         ("warning", "may not list pods in the whole cluster, but in 'shop'"),
         ("warning", "may not list events in the whole cluster, but in 'shop'"),
     ]
+
+
+OF_THE_WHOLE_CLUSTER_OR_DEFAULT = Permissions(
+    refused=(
+        Rule(verb="list", resource="namespaces", namespace=None),
+        *(Rule(resource=resource, namespace=None) for resource in ("pods", "pods/log", "events")),
+        *(Rule(resource=resource, namespace="default") for resource in ("pods", "pods/log", "events")),
+    )
+)
+
+
+def places(*names: str) -> SimulatedCluster:
+    return SimulatedCluster([objects.namespace(name) for name in names])
+
+
+def test_where_namespaces_may_not_be_listed_the_projects_are_asked_for_as_a_collect_would(
+    tmp_path: Path,
+) -> None:
+    refused = OF_THE_WHOLE_CLUSTER_OR_DEFAULT
+    with serve(places("a-tenant", "b-tenant"), authority=AUTHORITY, permissions=refused) as server:
+        checks = look(load_targets(tmp_path, entry(server)))
+    assert {check.status for check in checks} == {"ok", "warning"}
+    assert [message.partition(":")[0] for _, message in told(checks)[1:4]] == [
+        "may not list namespaces",
+        "may not list pods in the whole cluster, but in 'a-tenant', 'b-tenant'",
+        "may not list events in the whole cluster, but in 'a-tenant', 'b-tenant'",
+    ]
+    assert "the projects that may be read are looked at instead, 'a-tenant', 'b-tenant'" in told(checks)[1][1]
+
+
+def test_where_namespaces_may_be_listed_and_pods_only_in_some_those_are_named(tmp_path: Path) -> None:
+    refused = Permissions(refused=OF_THE_WHOLE_CLUSTER_OR_DEFAULT.refused[1:])
+    with serve(places("default", "shop"), authority=AUTHORITY, permissions=refused) as server:
+        _, (status, message), *_ = told(look(load_targets(tmp_path, entry(server))))
+    assert status == "warning"
+    assert message.startswith("may not list pods in the whole cluster, but in 'shop': elsewhere, where it is forbidden")
+
+
+def test_the_contexts_own_namespace_is_asked_for_before_all_others(tmp_path: Path) -> None:
+    names = [f"n-{number:02}" for number in range(12)]
+    rules = [Rule(verb="list", resource="pods", namespace=name) for name in (None, *names[:-1])]
+    with serve(places(*names), authority=AUTHORITY, permissions=Permissions(refused=tuple(rules))) as server:
+        _, (status, message) = told(look(load_targets(tmp_path, entry(server, namespace="n-11"))))
+    assert (status, message.partition(":")[0]) == ("warning", "may not list pods in the whole cluster, but in 'n-11'")
+
+
+def test_of_many_namespaces_some_are_asked_for_and_the_rest_is_not_known(tmp_path: Path) -> None:
+    refused = Permissions(refused=(Rule(verb="list", resource="pods"),))
+    names = [f"n-{number:02}" for number in range(12)]
+    with serve(places(*names), authority=AUTHORITY, permissions=refused) as server:
+        _, (status, message) = told(look(load_targets(tmp_path, entry(server, namespace="n-11"))))
+        asked = sum(REVIEWS in request.path for request in server.requests)
+    assert (status, asked) == ("warning", 6 + 10)
+    assert message.startswith(
+        "may not list pods, neither in the whole cluster nor in 10 of its 12 namespaces: kills go"
+    )
 
 
 def test_named_namespaces_are_asked_for_one_by_one_and_nothing_of_the_whole_cluster(

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from oomdb.collect.run import CLOCKS_AGREE_SECONDS, CollectRequest, CollectResult, collect
+from oomdb.collect.clocks import CLOCKS_AGREE
+from oomdb.collect.run import CollectRequest, CollectResult, Connection, collect
 from oomdb.collect.threads import run_in_threads
 from oomdb.model import ClusterScan
 from oomdb.simulator import objects
@@ -100,6 +101,37 @@ def test_one_that_hangs_and_one_that_is_slow_leave_the_others_as_they_are(tmp_pa
         "well": ("complete", 1),
     }
     assert gaps == [("hangs", "pods", "timeout")]
+
+
+class Chronicle(Ear):
+    """A listener that remembers in which order it heard what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[tuple[str, str]] = []
+
+    def waiting(self, cluster: str) -> None:
+        self.heard.append(("waiting", cluster))
+
+    def connected(self, connection: Connection) -> None:
+        self.heard.append(("connected", connection.cluster))
+
+    def scanned(self, scan: ClusterScan, new_occurrences: int) -> None:
+        self.heard.append(("scanned", scan.cluster))
+
+
+def test_one_that_does_not_answer_is_named_and_the_others_are_read_and_recorded_meanwhile(tmp_path: Path) -> None:
+    faults = {"hangs": Faults(Fault(match="/version", action=Hang()))}
+    clusters = {name: cluster(killed()) for name in ("hangs", "c1", "c2", "c3")}
+    chronicle = Chronicle()
+    with running_fleet(tmp_path, clusters, faults=faults) as fleet:
+        request = fleet.request(artifacts=False)
+        result = collect_with(fleet, request, listener=chronicle, patience_seconds=0.1)
+    assert [scan.status for scan in result.scans] == ["unreachable", "complete", "complete", "complete"]
+    assert chronicle.heard.count(("waiting", "hangs")) == 1
+    *_, given_up, last = chronicle.heard
+    assert (given_up, last) == (("connected", "hangs"), ("scanned", "hangs"))
+    assert {it for it in chronicle.heard if it[0] == "scanned"} == {("scanned", name) for name in clusters}
 
 
 PLUGIN = """
@@ -295,7 +327,7 @@ def test_the_window_is_judged_by_the_servers_clock(tmp_path: Path, ahead: timede
         (scan,) = fleet.collect().scans
         found = fleet.rows("SELECT pod, occurred_at, time_quality FROM occurrences ORDER BY 1")
     assert scan.clock_skew_seconds is not None
-    assert abs(scan.clock_skew_seconds - ahead.total_seconds()) < CLOCKS_AGREE_SECONDS / 2
+    assert abs(scan.clock_skew_seconds - ahead.total_seconds()) < CLOCKS_AGREE.total_seconds() / 2
     assert found == [
         (name, f"{NOON + ahead - by_its_clock[name]:%Y-%m-%d %H:%M:%S}", "exact")
         for name in ("in-range-5b8d9c7f6d-bbbbb", "just-now-5b8d9c7f6d-bbbbb")

@@ -1,6 +1,6 @@
 """`--time-range auto`: how far each cluster is looked back over, and what no look can reach any more."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from oomdb.collect.lookback import AUTO, LONGEST, OVERLAP, Lookback, plan_lookbacks
-from oomdb.collect.run import CollectResult, collect
+from oomdb.collect.run import CollectResult, Connection, Listener, collect
 from oomdb.collect.scope import ALL, Scope
-from oomdb.model import ClusterScan, ScanStatus
+from oomdb.model import ClusterScan, Gap, ScanStatus
 from oomdb.simulator import objects
 from oomdb.simulator.cluster import SimulatedCluster
 from oomdb.simulator.faults import Fault, Refuse
@@ -21,6 +21,10 @@ from tests.collect.simulated import NOON, Fleet, running_fleet, start
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+SLOW = Gap(namespace="shop", source="pods", status="timeout", message="no answer for 45 s")
+NO_LIST = Gap(namespace="", source="namespaces", status="forbidden", message="may not list namespaces")
+VAULT = Gap(namespace="vault", source="pods", status="forbidden", message="may not list pods")
+NO_SPACE = Gap(namespace="", source="artifacts", status="artifact", message="disk full")
 
 
 @pytest.fixture
@@ -38,12 +42,17 @@ def add_run(
     scope_hash: str = ALL,
     status: ScanStatus = "complete",
     origin: str = "collect",
+    gaps: Sequence[Gap] = (),
+    read: Sequence[str] = (),
 ) -> int:
     begun = replace(
         start(NOON - ago, lookback), scope_hash=scope_hash, scope=scope_hash, time_range=time_range, origin=origin
     )
     run_id = begin_run(store, begun, now=NOON - ago)
-    record_scan(store, run_id, ClusterScan(cluster="c1", context="c1", server="s", status=status), seen_at=NOON - ago)
+    part = ClusterScan(
+        cluster="c1", context="c1", server="s", status=status, gaps=tuple(gaps), namespaces_read=tuple(read)
+    )
+    record_scan(store, run_id, part, seen_at=NOON - ago)
     finish_run(store, run_id, now=NOON - ago)
     return run_id
 
@@ -62,14 +71,14 @@ def fill(store: Store, *, until: timedelta) -> None:
 
 def test_a_cluster_is_looked_back_over_since_its_last_complete_scan_and_a_little_more(store: Store) -> None:
     fill(store, until=3 * HOUR)
-    assert plan(store) == Lookback(3 * HOUR + OVERLAP)
+    assert plan(store) == Lookback(NOON - 3 * HOUR - OVERLAP)
 
 
 def test_a_cluster_that_was_never_read_is_looked_back_over_seven_days_and_the_rest_is_a_gap(store: Store) -> None:
     add_run(store, HOUR, status="unreachable")
-    add_run(store, HOUR, status="partial")
+    add_run(store, HOUR, status="partial", gaps=[SLOW])
     lookback = plan(store)
-    assert lookback.span == LONGEST
+    assert lookback.since == NOON - LONGEST
     assert lookback.gap is not None
     assert (lookback.gap.namespace, lookback.gap.source, lookback.gap.status) == ("", "time-range", "too-long-ago")
     assert lookback.gap.message == (
@@ -81,7 +90,7 @@ def test_a_cluster_that_was_never_read_is_looked_back_over_seven_days_and_the_re
 def test_an_outage_of_more_than_seven_days_leaves_a_gap_with_both_its_ends(store: Store) -> None:
     add_run(store, 9 * DAY)
     lookback = plan(store)
-    assert lookback.span == LONGEST
+    assert lookback.since == NOON - LONGEST
     assert lookback.gap is not None
     assert lookback.gap.message == (
         "last read completely at 2026-01-06T12:00:00Z; 7 days were looked back over, to 2026-01-08T12:00:00Z, "
@@ -92,24 +101,24 @@ def test_an_outage_of_more_than_seven_days_leaves_a_gap_with_both_its_ends(store
 def test_a_scan_that_did_not_reach_back_to_the_one_before_leaves_its_hole_to_be_looked_at(store: Store) -> None:
     fill(store, until=3 * DAY)
     add_run(store, HOUR, lookback=HOUR)  # somebody's look at the last hour, after an outage of three days
-    assert plan(store).span == 3 * DAY + OVERLAP
+    assert plan(store).since == NOON - 3 * DAY - OVERLAP
 
 
 def test_an_automatic_scan_has_left_no_hole_whatever_its_run_looked_back_over_at_most(store: Store) -> None:
     add_run(store, 2 * DAY, lookback=LONGEST, time_range=AUTO)
     add_run(store, HOUR, lookback=HOUR, time_range=AUTO)
-    assert plan(store).span == HOUR + OVERLAP
+    assert plan(store).since == NOON - HOUR - OVERLAP
 
 
 def test_the_look_back_is_never_longer_than_seven_days(store: Store) -> None:
     add_run(store, LONGEST - timedelta(minutes=1), lookback=LONGEST)
-    assert plan(store) == Lookback(LONGEST)
+    assert plan(store) == Lookback(NOON - LONGEST)
 
 
 def test_a_run_dated_in_the_future_by_a_wrong_clock_does_not_count(store: Store) -> None:
     fill(store, until=2 * HOUR)
     add_run(store, -DAY, lookback=LONGEST)
-    assert plan(store).span == 2 * HOUR + OVERLAP
+    assert plan(store).since == NOON - 2 * HOUR - OVERLAP
 
 
 @pytest.mark.parametrize(
@@ -133,7 +142,7 @@ def test_a_scan_of_everything_counts_for_narrower_scopes_not_for_those_that_look
 def test_scans_of_the_same_narrow_scope_count_and_others_do_not(store: Store) -> None:
     scope = Scope(names=["shop-tenant"])
     add_run(store, HOUR, lookback=LONGEST, scope_hash=scope.hash)
-    assert plan(store, scope).span == HOUR + OVERLAP
+    assert plan(store, scope).since == NOON - HOUR - OVERLAP
     assert plan(store).gap is not None
 
 
@@ -146,16 +155,64 @@ def test_a_complete_scan_of_a_run_that_was_stopped_counts(store: Store) -> None:
     run_id = begin_run(store, start(NOON - HOUR, LONGEST), now=NOON - HOUR)
     record_scan(store, run_id, ClusterScan(cluster="c1", context="", server="", status="complete"), seen_at=NOON)
     interrupt_run(store, run_id, now=NOON)
-    assert plan(store).span == HOUR + OVERLAP
+    assert plan(store).since == NOON - HOUR - OVERLAP
 
 
-def collect_automatically(fleet: Fleet, at: datetime) -> CollectResult:
+@pytest.mark.parametrize(
+    "gaps", [[NO_LIST], [VAULT], [NO_LIST, VAULT], [NO_SPACE]], ids=["no list", "a namespace", "both", "artifacts"]
+)
+def test_a_scan_that_lacks_what_was_refused_all_the_time_counts(store: Store, gaps: Sequence[Gap]) -> None:
+    for hours in (20, 3):
+        add_run(store, hours * HOUR, time_range=AUTO, status="partial", gaps=gaps, read=["shop"])
+    assert plan(store) == Lookback(NOON - 3 * HOUR - OVERLAP)
+
+
+@pytest.mark.parametrize("status", ["timeout", "unreachable", "failed"])
+def test_a_scan_that_lacks_what_another_look_may_show_does_not_count(store: Store, status: str) -> None:
+    for hours in (20, 3):
+        add_run(store, hours * HOUR, time_range=AUTO, status="partial", gaps=[replace(NO_LIST, status=status)])
+    assert plan(store).since == NOON - LONGEST
+
+
+@pytest.mark.parametrize("refused", [NO_LIST, replace(NO_LIST, source="pods"), replace(VAULT, namespace="shop")])
+def test_what_was_refused_for_a_night_is_looked_at_once_it_is_granted_again(store: Store, refused: Gap) -> None:
+    add_run(store, 2 * DAY, time_range=AUTO, status="partial", gaps=[VAULT], read=["shop"])
+    add_run(store, 20 * HOUR, time_range=AUTO, status="partial", gaps=[VAULT], read=["shop"])
+    for hours in (8, 4, 1):
+        add_run(store, hours * HOUR, time_range=AUTO, status="partial", gaps=[VAULT, refused])
+    assert plan(store).since == NOON - 20 * HOUR - OVERLAP
+
+
+def test_namespaces_that_come_and_go_and_are_refused_from_the_first_keep_nothing_from_counting(store: Store) -> None:
+    for hours in (20, 10, 2):
+        passing = replace(VAULT, namespace=f"pr-{hours}")
+        add_run(store, hours * HOUR, time_range=AUTO, status="partial", gaps=[VAULT, passing], read=["shop"])
+    assert plan(store).since == NOON - 2 * HOUR - OVERLAP
+
+
+def collect_automatically(fleet: Fleet, at: datetime, *, read_at: datetime | None = None) -> CollectResult:
+    """Collect by a run that begins at an instant; its clusters wait for their turn until `read_at`."""
     names = [target.name for target in fleet.targets]
     lookbacks = plan_lookbacks(fleet.store, names, covered_by=Scope().covered_by, now=at)
-    longest = max(lookback.span for lookback in lookbacks.values())
+    longest = max(at - lookback.since for lookback in lookbacks.values())
     request = replace(fleet.request(artifacts=False, lookback=longest), lookbacks=lookbacks)
     run_id = begin_run(fleet.store, replace(start(at, longest), time_range=AUTO), now=at)
-    return collect(fleet.store, run_id, fleet.targets, request, listener=fleet.ear, clock=lambda: at)
+    turn = Turn(at, read_at or at)
+    return collect(fleet.store, run_id, fleet.targets, request, listener=turn, clock=turn.clock)
+
+
+class Turn(Listener):
+    """Lets a run that began at an instant read its clusters at a later one, as if they had waited for their turn."""
+
+    def __init__(self, began_at: datetime, read_at: datetime) -> None:
+        self._now = began_at
+        self._read_at = read_at
+
+    def connected(self, connection: Connection) -> None:
+        self._now = self._read_at
+
+    def clock(self) -> datetime:
+        return self._now
 
 
 def shop(*killed_at: datetime) -> SimulatedCluster:
@@ -215,3 +272,34 @@ def test_a_cluster_that_cannot_be_read_has_no_gap_of_time_beside_its_error(tmp_p
         fleet.servers["c1"].stop()
         result = collect_automatically(fleet, NOON)
     assert (result.scans[0].status, result.scans[0].gaps) == ("unreachable", ())
+
+
+def test_what_happened_before_and_while_a_cluster_waited_for_its_turn_is_seen(tmp_path: Path) -> None:
+    kills = [NOON + timedelta(minutes=minutes) for minutes in (5, 75)]
+    with running_fleet(tmp_path, {"c1": shop()}) as fleet:
+        collect_automatically(fleet, NOON)
+        fleet.servers["c1"].cluster.replace(pods=shop(*kills).pods)
+        late = collect_automatically(fleet, NOON + HOUR, read_at=NOON + timedelta(minutes=90))
+    assert late.new_occurrences == 2
+
+
+def test_a_wait_is_looked_over_by_the_clusters_clock_too(tmp_path: Path) -> None:
+    ahead = 2 * HOUR
+    killed_at = NOON + ahead + timedelta(minutes=5)  # as it dates it
+    with running_fleet(tmp_path, {"c1": shop()}) as fleet:
+        fleet.servers["c1"].clock_offset_seconds = ahead.total_seconds()
+        collect_automatically(fleet, NOON)
+        fleet.servers["c1"].cluster.replace(pods=shop(killed_at).pods)
+        late = collect_automatically(fleet, NOON + HOUR, read_at=NOON + timedelta(minutes=90))
+    assert late.new_occurrences == 1
+
+
+def test_a_run_of_a_fixed_time_range_looks_back_from_its_begin_at_every_cluster(tmp_path: Path) -> None:
+    kills = (NOON - timedelta(minutes=59), NOON - timedelta(minutes=61))
+    with running_fleet(tmp_path, {"c1": shop(*kills)}) as fleet:
+        run_id = begin_run(fleet.store, start(NOON, HOUR), now=NOON)
+        turn = Turn(NOON, NOON + HOUR)
+        request = fleet.request(artifacts=False, lookback=HOUR)
+        result = collect(fleet.store, run_id, fleet.targets, request, listener=turn, clock=turn.clock)
+        found = fleet.rows("SELECT occurred_at FROM occurrences")
+    assert (result.new_occurrences, found) == (1, [("2026-01-15 11:01:00",)])

@@ -35,6 +35,16 @@ def test_the_cluster_role_has_a_rule_for_each_need_and_the_reason_above_it() -> 
     assert [text.count(f"# {need.why}\n- apiGroups") for need in NEEDS] == [1] * len(NEEDS)
 
 
+def test_the_namespace_of_the_account_stands_first_where_it_is_to_be_made() -> None:
+    text = render_role(RoleRequest(name="oomdb", subject=ACCOUNT, makes_namespace=True))
+    namespace, account, *_ = yaml.safe_load_all(text)
+    assert namespace == {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ops"}}
+    assert account["metadata"]["namespace"] == "ops"
+    must_be_there = "# The namespace must be there:  kubectl create namespace ops\n"
+    assert must_be_there not in text
+    assert must_be_there in render_role(RoleRequest(name="oomdb", subject=ACCOUNT))
+
+
 def test_the_same_request_gives_the_same_text() -> None:
     assert render_role(RoleRequest(name="a", subject=ACCOUNT)) == render_role(RoleRequest(name="a", subject=ACCOUNT))
 

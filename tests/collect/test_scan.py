@@ -112,6 +112,17 @@ def test_the_list_of_namespaces_is_not_missed_where_pods_and_events_can_be_liste
     assert (scan.status, scan.gaps, scan.namespaces_scanned, scan.namespaces_skipped) == ("complete", (), 2, None)
 
 
+@pytest.mark.parametrize("projects", [True, False])
+def test_how_many_namespaces_were_skipped_is_not_known_without_a_list_of_all(tmp_path: Path, projects: bool) -> None:
+    refused = Permissions(refused=(Rule(verb="list", resource="namespaces"),))
+    simulated = SimulatedCluster([objects.namespace("a-tenant"), objects.namespace("b-tenant")], projects=projects)
+    simulated.replace(pods=[objects.pod("a-1", namespace="a-tenant"), objects.pod("b-1", namespace="b-tenant")])
+    rules = NamespaceRules(exclude=parse_name_filters("--exclude-ns", ["^b-"]))
+    with running_fleet(tmp_path, {"c1": simulated}, permissions=refused) as fleet:
+        (scan,) = fleet.collect(artifacts=False, rules=rules).scans
+    assert (scan.status, scan.namespaces_skipped, dict(scan.skipped_by_rule)) == ("complete", None, {"--exclude-ns": 1})
+
+
 def test_a_cluster_in_which_everything_is_forbidden_is_forbidden_not_empty(tmp_path: Path) -> None:
     refused = Permissions(refused=(Rule(verb="list"),))
     with running_fleet(tmp_path, {"c1": cluster("a-tenant")}, permissions=refused) as fleet:
@@ -145,6 +156,26 @@ def test_excluded_namespaces_are_left_out_of_a_cluster_wide_list(tmp_path: Path)
     with running_fleet(tmp_path, {"c1": cluster("a-tenant", "b-tenant")}) as fleet:
         (scan,) = fleet.collect(artifacts=False, rules=rules).scans
     assert [finding.namespace for finding in scan.findings] == ["a-tenant"]
+
+
+def test_a_filter_that_leaves_nothing_to_look_at_is_a_gap_and_one_that_names_an_empty_cluster_is_not(
+    tmp_path: Path,
+) -> None:
+    rules = NamespaceRules(include=parse_name_filters("--include-ns", ["nosuchxyz|^test-"]))
+    clusters = {"c1": cluster("a-tenant", "b-tenant", "test-one"), "c2": SimulatedCluster([])}
+    with running_fleet(tmp_path, clusters) as fleet:
+        full, empty = fleet.collect(artifacts=False, rules=rules).scans
+    assert (full.status, full.namespaces_scanned, full.pods_seen) == ("partial", 0, 0)
+    assert [(gap.namespace, gap.source, gap.status, gap.message) for gap in full.gaps] == [
+        (
+            "",
+            "namespaces",
+            "not-found",
+            "nothing was in scope: all 3 namespaces were left out (2 by --include-ns, 1 by name test-*); "
+            "check the expressions.",
+        )
+    ]
+    assert (empty.status, empty.gaps) == ("complete", ())
 
 
 def test_a_list_that_expires_between_pages_is_read_anew_and_counts_nothing_twice(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from oomdb.simulator.fleet import tell_fleet
 from oomdb.simulator.kubeconfig import ContextEntry, write_kubeconfig
 from tests.controlplane.binaries import ControlPlaneUnavailable, find_binaries, obtain_binaries
 from tests.controlplane.loading import load_content
-from tests.controlplane.server import ADMIN_TOKEN, ApiServer, running_control_plane
+from tests.controlplane.server import ApiServer, running_control_plane
 
 
 @click.group(help="A real Kubernetes API server on loopback, for tests and for trying things out.")
@@ -88,7 +88,8 @@ def _wait_for_the_end() -> None:
 
 
 def _entry(context: str, server: ApiServer) -> ContextEntry:
-    return ContextEntry(context=context, server=server.url, authority_pem=server.authority.pem, token=ADMIN_TOKEN)
+    pem, token = server.authority.pem, server.admin_token
+    return ContextEntry(context=context, server=server.url, authority_pem=pem, token=token)
 
 
 def _read_objects(files: tuple[Path, ...]) -> Content:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -23,7 +24,6 @@ from oomdb.simulator.kubeconfig import ContextEntry, write_kubeconfig
 from tests.controlplane.binaries import Binaries
 from tests.controlplane.kubelet import Kubelet
 
-ADMIN_TOKEN = "admin-of-a-test"
 START_SECONDS = 120.0  # a loaded machine, a cold disk; ready after about six
 
 # every request once, when it is answered; bodies are not wanted
@@ -109,7 +109,10 @@ class ControlPlane:
 
 
 class ApiServer:
-    """One kube-apiserver: its address, its trust, and requests as its administrator."""
+    """One kube-apiserver: its address, its trust, and requests as its administrator.
+
+    `admin_token` is that of a member of system:masters.
+    """
 
     def __init__(
         self, control_plane: ControlPlane, name: str, binary: Path, *, flags: Sequence[str], certificate: KeyPair | None
@@ -117,6 +120,7 @@ class ApiServer:
         self.name = name
         self.control_plane = control_plane
         self.authority = Authority()
+        self.admin_token = secrets.token_urlsafe()
         self.folder = control_plane.folder / name
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self.port = _free_port()
@@ -129,11 +133,6 @@ class ApiServer:
         self._pool = urllib3.PoolManager(
             retries=False, maxsize=16, cert_reqs="CERT_NONE", assert_fingerprint=_fingerprint(pair)
         )
-
-    @property
-    def admin_token(self) -> str:
-        """The token of a member of system:masters."""
-        return ADMIN_TOKEN
 
     @property
     def authority_pem(self) -> bytes:
@@ -181,14 +180,18 @@ class ApiServer:
         body: Any = None,
         *,
         content_type: str = "application/json",
-        token: str = ADMIN_TOKEN,
+        token: str | None = None,
     ) -> Any:
         """Send a request, as the administrator unless another token is given, and return its decoded answer.
 
         Raises:
             RequestFailed: it was answered with an error.
         """
-        headers = {"Content-Type": content_type, "Accept": "application/json", "Authorization": f"Bearer {token}"}
+        headers = {
+            "Content-Type": content_type,
+            "Accept": "application/json",
+            "Authorization": f"Bearer {token or self.admin_token}",
+        }
         answer = self._send(method, path, None if body is None else json.dumps(body).encode(), headers, timeout=60)
         document = json.loads(answer.data) if answer.data[:1] == b"{" else answer.data.decode(errors="replace")
         if answer.status >= 300:
@@ -218,7 +221,7 @@ class ApiServer:
         """
         fields = {"context": self.name, "server": self.url, "authority_pem": self.authority.pem}
         if not {"token", "client"} & set(entry):
-            fields["token"] = ADMIN_TOKEN
+            fields["token"] = self.admin_token
         return write_kubeconfig(path, [ContextEntry(**{**fields, **entry})])
 
     def audit_events(self) -> list[dict[str, Any]]:
@@ -248,7 +251,7 @@ class ApiServer:
             "accounts.pub": key.public_key()
             .public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
             .decode(),
-            "tokens.csv": f"{ADMIN_TOKEN},admin,1,system:masters\n",
+            "tokens.csv": f"{self.admin_token},admin,1,system:masters\n",
             "audit.yaml": _AUDIT_POLICY,
         }
         for name, text in texts.items():

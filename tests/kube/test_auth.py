@@ -25,6 +25,7 @@ from oomdb.kube.credential import ClientCertificate
 from oomdb.kube.plugins import run_plugin
 from oomdb.kube.trust import build_ssl_context
 from tests.kube.kubeconfigs import cluster, context, load_one, plugin, user
+from tests.waiting import is_gone, wait_until
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
@@ -283,7 +284,7 @@ def test_a_plugin_that_hangs_is_stopped_with_its_children(tmp_path: Path) -> Non
     with pytest.raises(ClusterUnauthorized) as caught:
         run_plugin(plugin_of(tmp_path, path), timeout_seconds=1)
     assert str(caught.value).endswith("did not end within 1 seconds and was stopped, saying: open your browser")
-    assert ends(int((tmp_path / "child").read_text()))
+    wait_until(lambda: is_gone(int((tmp_path / "child").read_text())))
 
 
 def test_a_plugin_is_stopped_when_we_are_interrupted(tmp_path: Path) -> None:
@@ -292,21 +293,7 @@ def test_a_plugin_is_stopped_when_we_are_interrupted(tmp_path: Path) -> None:
     path = script(tmp_path, body)
     with pytest.raises(KeyboardInterrupt):
         run_plugin(plugin_of(tmp_path, path), timeout_seconds=20)
-    assert ends(int((tmp_path / "pid").read_text()))
-
-
-def ends(pid: int) -> bool:
-    """Tell whether a process is gone, or goes within seconds: who is killed dies when it is next scheduled."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        if state == "Z":  # dead, but its parent has not looked yet
-            return True
-        time.sleep(0.01)
-    return False
+    wait_until(lambda: is_gone(int((tmp_path / "pid").read_text())))
 
 
 def test_a_plugin_that_never_stops_talking_is_stopped(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import random
 import subprocess
 import sys
+import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -158,6 +159,24 @@ def test_a_pod_is_the_one_that_json_tells_of() -> None:
         Pod,
     )
     assert pod.labels() == {"app": "wéb"}
+
+
+def test_states_that_are_long_and_unlike_are_not_kept_in_memory() -> None:
+    def body(number: int) -> bytes:
+        terminated = {"exit_code": 1, "container_id": b"cri-o://%08d" % number + b"x" * 4096}
+        status = {"name": b"app", "state": encode("ContainerState", terminated=terminated)}
+        return answer("PodList", items=[{"metadata": {"name": b"p"}, "status": {"container_statuses": [status]}}])
+
+    tracemalloc.start()
+    try:
+        PODS.decode(body(0), PROTOBUF)
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(1, 501):
+            PODS.decode(body(number), PROTOBUF)
+        kept_bytes = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 500 * 4096 / 4
 
 
 def test_an_event_is_the_one_that_json_tells_of() -> None:

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, timedelta
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from oomdb.model import Check
 from oomdb.queries.doctor import DatabaseRequest, check_database
 from oomdb.store.database import Store
 from oomdb.store.schema import REVISION
+from oomdb.store.writer import record_plan
+from tests.reports.recording import record_run
 from tests.store.builders import NOW, ago, begin, change, finding, kill, record, scan
 
 OLD = Path(__file__).parent.parent / "data" / "databases" / "0001.sqlite"
@@ -20,9 +23,14 @@ EXPIRED = "the credentials of context 'prod-a' are not accepted (401: Unauthoriz
 
 
 def look(
-    target: Path | str, *, clusters: Sequence[str] | None = None, max_age: timedelta | None = None, alive: bool = False
+    target: Path | str,
+    *,
+    clusters: Sequence[str] | None = None,
+    names: Sequence[str] = (),
+    max_age: timedelta | None = None,
+    alive: bool = False,
 ) -> list[Check]:
-    request = DatabaseRequest(target=str(target), clusters=clusters, max_age=max_age, now=NOW, zone=UTC)
+    request = DatabaseRequest(target=str(target), clusters=clusters, names=names, max_age=max_age, now=NOW, zone=UTC)
     return check_database(request, is_alive=lambda _: alive)
 
 
@@ -31,7 +39,8 @@ def last_reads(checks: Sequence[Check]) -> list[tuple[str, str, str]]:
 
 
 def test_a_database_that_is_well_says_its_revision_and_when_each_cluster_was_read(store: Store) -> None:
-    record(store, scan(finding(kill(ago(hours=3)))), scan(cluster="prod-b", status="partial"), at=ago(hours=2))
+    partial = replace(scan(cluster="prod-b", status="partial"), pods_seen=7)
+    record(store, scan(finding(kill(ago(hours=3)))), partial, at=ago(hours=2))
     file, *reads = look(store.path)
     assert (file.subject, file.status) == ("database", "ok")
     assert file.message == f"{store.path} is whole, at revision {REVISION}"
@@ -78,6 +87,40 @@ def test_clusters_of_the_kubeconfig_that_were_never_read_are_named_and_others_ar
     assert last_reads(look(store.path, clusters=["new"])) == [("new", "warning", "not read in the last 30 days")]
 
 
+@pytest.mark.parametrize(
+    ("names", "status", "hours"),
+    [((), "failed", 19), (("shop",), "ok", 1), (("shop", "api"), "ok", 1), (("shop", "web"), "failed", 19)],
+)
+def test_a_look_at_some_namespaces_is_a_read_of_those_alone(
+    store: Store, names: Sequence[str], status: str, hours: int
+) -> None:
+    record(store, scan(), at=ago(hours=19))
+    record_run(store, scan(), at=ago(hours=1), scope="--contexts prod --namespace api,shop")
+    ((_, judged, message),) = last_reads(look(store.path, names=names, max_age=timedelta(hours=6)))
+    assert (judged, f"last read {ago(hours=hours):%Y-%m-%d %H:%M}:00 UTC" in message) == (status, True)
+
+
+def test_a_cluster_of_which_only_some_namespaces_were_read_says_so(store: Store) -> None:
+    record_run(store, scan(), at=ago(hours=1), scope="--namespace shop")
+    message = "not read in the last 30 days, but for some namespaces (-n)"
+    assert last_reads(look(store.path)) == [("prod-a", "warning", message)]
+    assert last_reads(look(store.path, clusters=[])) == []
+
+
+def test_a_cluster_whose_turn_has_not_come_yet_was_not_tried(store: Store) -> None:
+    record(store, scan(), at=ago(hours=2))
+    record(store, scan(status="unknown", error="not read yet"), at=ago(minutes=5))
+    assert last_reads(look(store.path)) == [("prod-a", "ok", "last read 2026-01-15 13:00:00 UTC (2 h ago)")]
+
+
+def test_a_scan_in_which_no_pod_could_be_listed_is_no_read(store: Store) -> None:
+    partial = scan(status="partial", error="pods is forbidden")
+    record(store, replace(partial, pods_seen=0), at=ago(hours=19))
+    record(store, partial, at=ago(hours=1))
+    message = "last read 2026-01-14 20:00:00 UTC (19 h ago); tried 2026-01-15 14:00:00 UTC: pods is forbidden"
+    assert last_reads(look(store.path, max_age=timedelta(hours=6))) == [("prod-a", "failed", message)]
+
+
 def test_a_cluster_that_nobody_tried_for_thirty_days_is_taken_as_gone(store: Store) -> None:
     record(store, scan(cluster="gone"), at=ago(days=31))
     record(store, scan(cluster="kept", status="unreachable", error="refused"), at=ago(days=29))
@@ -92,6 +135,12 @@ def test_a_cluster_that_a_running_collect_has_read_counts_as_read(store: Store) 
     assert last_reads(look(store.path, alive=True)) == [
         ("prod-a", "ok", "last read 2026-01-15 14:55:00 UTC (5 min ago)")
     ]
+
+
+def test_a_cluster_that_a_running_collect_has_not_come_to_did_not_fail(store: Store) -> None:
+    record(store, scan(), at=ago(hours=2))
+    record_plan(store, begin(store), [scan(status="unknown", error="not read yet")])
+    assert last_reads(look(store.path)) == [("prod-a", "ok", "last read 2026-01-15 13:00:00 UTC (2 h ago)")]
 
 
 def test_runs_that_were_cut_short_are_warned_of_and_living_ones_are_not(store: Store) -> None:

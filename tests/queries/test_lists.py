@@ -206,6 +206,30 @@ def test_coverage_tells_of_each_cluster_what_was_looked_at(store: Store) -> None
     ]
 
 
+def test_gaps_name_the_clusters_that_could_not_be_read_and_no_namespace_leaves_them_out(store: Store) -> None:
+    record(store, scan(cluster="b", status=DOWN, error="no route"), scan(cluster="a"), at=ago(hours=1))
+    whole = Gap(namespace="", source="events", status="timeout", message="slow")
+    record(
+        store, scan(cluster="b", status="failed", error="odd"), scan(cluster="c", status="partial", gaps=(GAP, whole))
+    )
+    names = ("run", "cluster", "namespace", "source", "status")
+    found = [
+        (2, "b", "", "cluster", "failed"),
+        (2, "c", "", "events", "timeout"),
+        (2, "c", "shop", "pods", "forbidden"),
+        (1, "b", "", "cluster", "unreachable"),
+    ]
+    assert listed(store, build_gaps_query(ALL, None), *names) == found
+    assert listed(store, build_gaps_query(replace(ALL, namespaces=("web-*",)), None), *names) == [
+        it for it in found if it[2] == ""
+    ]
+    of_b = replace(ALL, clusters=("b",))
+    assert listed(store, build_gaps_query(of_b, None), "run_started_at", "message") == [
+        (NOW, "odd"),
+        (ago(hours=1), "no route"),
+    ]
+
+
 def test_clusters_of_the_last_thirty_days_are_missed_where_a_run_did_not_read_them(store: Store) -> None:
     def read(*clusters: str, at: Any) -> int:
         return record(store, *(scan(cluster=name) for name in clusters), at=at)

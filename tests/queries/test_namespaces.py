@@ -8,6 +8,7 @@ from oomdb.model import Gap
 from oomdb.queries.filters import FindingFilter
 from oomdb.queries.namespaces import (
     find_latest_look,
+    iter_looks,
     list_clusters_unknown_by_namespace,
     list_namespace_looks,
     parse_named,
@@ -77,6 +78,34 @@ def test_a_run_by_names_counts_where_it_is_the_newest_that_looked(store: Store) 
     record(store, scan(namespaces_read=["shop"]), at=ago(hours=2))
     record_run(store, scan(gaps=(gap("shop"),), status="partial"), scope="--namespace shop")
     assert states(store) == [("shop", "failed", 1, "pods is forbidden")]
+
+
+def test_a_quiet_namespace_was_read_with_the_whole_cluster_where_nobody_may_list_namespaces(store: Store) -> None:
+    record(store, scan(namespaces_read=["quiet", "shop"], listed=False), at=ago(hours=2))
+    record(store, scan(namespaces_read=["shop"], listed=False))
+    assert states(store) == [("quiet", "read", 2, ""), ("shop", "read", 2, "")]
+
+
+def test_without_a_list_of_namespaces_nobody_knows_which_of_them_filters_left_out(store: Store) -> None:
+    record(store, scan(namespaces_read=["quiet"]), at=ago(hours=2))
+    record_run(store, scan(namespaces_read=["shop"], listed=False), scope="--exclude-ns ^q")
+    reason = "run 2 had no list of namespaces, and its filters may have left this one out"
+    assert states(store) == [("quiet", "failed", 1, reason), ("shop", "read", 2, "")]
+
+
+def test_each_state_names_the_run_that_it_is_of(store: Store) -> None:
+    record(store, scan(namespaces_read=["api", "old", "shop"], skipped={"test-1": RULE}), at=ago(hours=3))
+    record(store, scan(namespaces_read=["api"], skipped={"test-1": RULE}, gaps=(gap("shop"),)), at=ago(hours=2))
+    record_run(store, scan(namespaces_read=["other"]), scope="--namespace other")
+    with store.reading() as conn:
+        found = {look.namespace: (look.state, look.run_id, look.last_run_id) for look in iter_looks(conn, (), ())}
+    assert found == {
+        "api": ("read", 2, 2),
+        "old": ("unseen", 2, 1),
+        "other": ("read", 3, 3),
+        "shop": ("failed", 2, 2),
+        "test-1": ("skipped", 2, 2),
+    }
 
 
 def test_gaps_of_artifacts_and_of_time_do_not_make_a_namespace_unread(store: Store) -> None:

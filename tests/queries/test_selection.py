@@ -1,8 +1,10 @@
 """Which run `latest` is, and which numbers can be asked for."""
 
+import re
+
 import pytest
 
-from oomdb.errors import UsageError
+from oomdb.errors import NothingReadError, UsageError
 from oomdb.queries.selection import find_newer_of_other_scope, find_newer_unread, find_run
 from oomdb.store.database import Store
 from tests.reports.recording import record_run
@@ -37,8 +39,13 @@ def test_where_no_run_is_over_all_contexts_the_newest_that_read_a_cluster_is_the
 
 
 def test_where_no_cluster_was_ever_read_the_message_says_what_to_do(store: Store) -> None:
+    begin(store)
+    with pytest.raises(NothingReadError, match="No run has read a cluster yet: run `oomdb collect`"):
+        found(store)
     record_run(store, DOWN)
-    with pytest.raises(UsageError, match="No run has read a cluster yet: run `oomdb collect`"):
+    record_run(store, DOWN)
+    told = "No run has read a cluster yet: 2 tried and could read none: `oomdb coverage` says why."
+    with pytest.raises(NothingReadError, match=f"^{re.escape(told)}$"):
         found(store)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from oomdb.errors import UsageError
+from oomdb.errors import NothingReadError, UsageError
 from oomdb.model import CRASH_LOOP_BACK_OFF, OOM_KILLED, Finding
 from oomdb.queries.filters import FindingFilter
 from oomdb.queries.trends import Dimension, Group, Trends, compare, find_trends, parse_dimensions
@@ -216,7 +216,7 @@ def test_names_are_taken_as_they_are(store: Store) -> None:
 
 
 def test_without_any_run_the_message_says_what_to_do(store: Store) -> None:
-    with pytest.raises(UsageError, match="No run has read a cluster yet: run `oomdb collect`"):
+    with pytest.raises(NothingReadError, match="No run has read a cluster yet: run `oomdb collect`"):
         trends_of(store)
 
 
@@ -259,7 +259,7 @@ def test_dimensions_are_parted_by_commas_or_given_one_by_one() -> None:
     ("texts", "message"),
     [
         (["clutser"], "Trends are not told by 'clutser'; did you mean 'cluster'?"),
-        (["pod", "owner"], "Trends are not told by 'owner'; known: application, cluster,"),
+        (["pod", "colour"], "Trends are not told by 'colour'; known: application, cluster,"),
         (["\x1b[31m"], r"'\\x1b\[31m'"),
         ([" , "], "Say by what to tell trends; known: cluster, namespace,"),
         ([], "Say by what"),

@@ -49,6 +49,45 @@ def test_scans_after_the_last_read_did_not_read_it_and_the_rule_of_the_newest_is
     assert outcomes(facts(store, "test-1")) == [(3, False, "name test-*"), (2, False, ""), (1, True, "")]
 
 
+@pytest.mark.parametrize(
+    ("rules", "read_by", "was_read"),
+    [
+        (["name test-*"], "--include-ephemeral", None),
+        (["name test-*"], "--namespace test-1", None),
+        (["name *-e2e", "name clusters-<uuid>"], "--namespace test-1", True),
+        (["label konflux-ci.dev/namespace-type=eaas"], "--include-ephemeral", None),
+        (["label konflux-ci.dev/namespace-type=eaas"], "--namespace test-1", True),
+        (["--exclude-ns"], "--namespace test-1", None),
+        (["name test-*", "label x=y"], "all", True),
+        ([], "--include-ephemeral", True),
+    ],
+)
+def test_a_run_before_the_newest_read_did_read_it_unless_one_of_its_rules_may_have_left_it_out(
+    store: Store, rules: list[str], read_by: str, was_read: bool | None
+) -> None:
+    record(store, scan(namespaces_read=["shop"], skipped_by_rule=dict.fromkeys(rules, 1)), at=ago(hours=2))
+    record_run(store, scan(namespaces_read=["test-1"]), at=ago(hours=1), scope=read_by)
+    assert outcomes(facts(store, "test-1")) == [(2, True, ""), (1, was_read, "")]
+
+
+def test_of_runs_that_left_it_out_in_turn_with_ones_that_did_not_only_the_noted_read_counts(store: Store) -> None:
+    left_out = scan(skipped={"test-1": "name test-*"}, skipped_by_rule={"name test-*": 1})
+    for hours in (5, 4, 3):
+        record(store, left_out, at=ago(hours=hours))
+    record_run(store, scan(namespaces_read=["test-1"]), at=ago(hours=2), scope="--include-ephemeral")
+    record(store, left_out)
+    found = facts(store, "test-1")
+    assert [(it.run_id, it.was_read) for it in found.scans] == [(5, False), (4, True), (3, None), (2, None), (1, None)]
+    assert found.longest_pause is None
+
+
+def test_once_the_run_that_read_it_last_is_deleted_its_rules_are_not_known(store: Store) -> None:
+    record(store, scan(namespaces_read=["shop"], skipped_by_rule={"label x=y": 1}), at=ago(hours=2))
+    newest = record(store, scan(namespaces_read=["shop"], skipped_by_rule={"label x=y": 1}))
+    change(store, f"DELETE FROM runs WHERE id = {newest}")
+    assert outcomes(facts(store)) == [(1, None, "")]
+
+
 def test_nobody_knows_of_scans_before_namespaces_were_noted_or_that_were_imported(store: Store) -> None:
     record(store, scan(finding(kill(ago(hours=5)))), at=ago(hours=4))
     record(store, scan(finding(kill(ago(hours=5))), status="unknown"), at=ago(hours=3))

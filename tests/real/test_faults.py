@@ -27,6 +27,7 @@ from tests.collect.simulated import Ear, open_fleet, start
 from tests.controlplane.loading import load_content, load_pod
 from tests.controlplane.permissions import allow, grant
 from tests.controlplane.server import ApiServer, ControlPlane, RequestFailed
+from tests.waiting import wait_until
 
 PAGE = 500
 CALM = 1200  # pods in three pages
@@ -151,13 +152,6 @@ class Said:
         return re.sub(r"seconds=\d+ ", "", self.told.splitlines()[-1])
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.05)
-
-
 def pods_asked(server: ApiServer, since: int) -> list[str]:
     """Return the lists of pods that oomdb asked for since so many records of the audit log: `first`, `next`, `all`."""
     uris = [
@@ -222,8 +216,9 @@ def test_a_server_that_sheds_load_is_asked_again_until_it_answers(control_plane:
     with ExitStack() as places:
         places.enter_context(taking_all_places(busy))
         refused = shell.collect("--no-artifacts", "--retries", "1")
+        turned_away = count_turned_away(busy)
         with shell.start_collect("--no-artifacts", "--retries", "20") as patient:
-            wait_until(lambda: shell.rows("SELECT count(*) FROM runs") == [(2,)])
+            wait_until(lambda: count_turned_away(busy) > turned_away)
             places.close()
             shown, told = patient.communicate()
     busy.stop()
@@ -255,6 +250,12 @@ def taking_all_places(server: ApiServer) -> Iterator[None]:
             connection.sendall(question.encode())
             assert connection.recv(12) == b"HTTP/1.1 200"
         yield
+
+
+def count_turned_away(server: ApiServer) -> int:
+    """Return how many of oomdb's requests the server has answered by 429."""
+    answered = (event for event in server.audit_events() if event["userAgent"].startswith("oomdb"))
+    return sum(event["responseStatus"]["code"] == 429 for event in answered)
 
 
 def _with_metadata(pod: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:

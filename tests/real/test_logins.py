@@ -19,7 +19,7 @@ from oomdb.simulator.certificates import Authority
 from oomdb.simulator.kubeconfig import ContextEntry, write_kubeconfig
 from tests.controlplane.loading import create_namespaces
 from tests.controlplane.permissions import allow, grant
-from tests.controlplane.server import ADMIN_TOKEN, ApiServer, ControlPlane, RequestFailed
+from tests.controlplane.server import ApiServer, ControlPlane, RequestFailed
 from tests.kube.connecting import load_login
 from tests.kube.proxy import run_proxy
 
@@ -276,25 +276,25 @@ def test_the_proxy_of_the_environment_unless_the_server_is_exempt(server: ApiSer
     fields = {"url": f"https://{NAME}:{server.port}", "tls_server_name": "127.0.0.1"}
     with run_proxy(tmp_path) as proxy:
         environ = {"HTTPS_PROXY": proxy.url()}
-        assert count_pods(login(server, tmp_path, {"token": ADMIN_TOKEN}, environ=environ, **fields)) == PODS
+        assert count_pods(login(server, tmp_path, {"token": server.admin_token}, environ=environ, **fields)) == PODS
         assert proxy.requests == [f"CONNECT {NAME}:{server.port}"]
         environ["NO_PROXY"] = ".logins.invalid"
-        target = login(server, tmp_path, {"token": ADMIN_TOKEN}, environ=environ, **fields)
+        target = login(server, tmp_path, {"token": server.admin_token}, environ=environ, **fields)
         assert "the host name cannot be resolved" in refusal(target, ClusterUnreachable)
-        near = login(server, tmp_path, {"token": ADMIN_TOKEN}, environ={"HTTPS_PROXY": proxy.url()})
+        near = login(server, tmp_path, {"token": server.admin_token}, environ={"HTTPS_PROXY": proxy.url()})
         assert count_pods(near) == PODS  # on loopback
         assert len(proxy.requests) == 1
 
 
 def test_the_name_that_is_checked(server: ApiServer, tmp_path: Path) -> None:
-    user = {"token": ADMIN_TOKEN}
+    user = {"token": server.admin_token}
     assert count_pods(login(server, tmp_path, user, tls_server_name="localhost")) == PODS
     words = refusal(login(server, tmp_path, user, tls_server_name="api.example.com"), ClusterUnreachable)
     assert words.startswith(f"{server.url}: its TLS certificate is not for api.example.com but for ")
 
 
 def test_another_authority(server: ApiServer, tmp_path: Path) -> None:
-    target = login(server, tmp_path, {"token": ADMIN_TOKEN}, authority_pem=Authority().pem)
+    target = login(server, tmp_path, {"token": server.admin_token}, authority_pem=Authority().pem)
     assert refusal(target, ClusterUnreachable) == (
         f"{server.url}: its TLS certificate is not signed by the CA in the kubeconfig; "
         "correct certificate-authority(-data), or log in again for a new kubeconfig."
@@ -309,7 +309,12 @@ def test_large_lists_come_compressed_unless_the_kubeconfig_says_otherwise(
     fields = {"url": f"https://{NAME}:{server.port}", "tls_server_name": "127.0.0.1"}
     with run_proxy(tmp_path) as proxy:
         target = login(
-            server, tmp_path, {"token": ADMIN_TOKEN}, proxy_url=proxy.url(), disable_compression=disabled, **fields
+            server,
+            tmp_path,
+            {"token": server.admin_token},
+            proxy_url=proxy.url(),
+            disable_compression=disabled,
+            **fields,
         )
         with connect(target) as client:
             assert len(next(client.iter_pod_pages(NAMESPACE)).items) == 500
@@ -339,7 +344,7 @@ def test_acting_as_somebody_else(server: ApiServer, tmp_path: Path) -> None:
 
 
 def test_acting_as_somebody_who_may_not_read(server: ApiServer, tmp_path: Path) -> None:
-    user = {"token": ADMIN_TOKEN, "as": "nobody-in-particular"}
+    user = {"token": server.admin_token, "as": "nobody-in-particular"}
     words = refusal(login(server, tmp_path, user), ClusterForbidden)
     assert words.startswith('pods is forbidden: User "nobody-in-particular" cannot list resource "pods"')
 
@@ -359,7 +364,7 @@ def test_an_expired_certificate_of_the_server(control_plane: ControlPlane, tmp_p
     expired = control_plane.start_server("logins-expired", certificate=authority.server_certificate(expired=True))
     try:
         words = refusal(
-            login(expired, tmp_path, {"token": ADMIN_TOKEN}, authority_pem=authority.pem), ClusterUnreachable
+            login(expired, tmp_path, {"token": expired.admin_token}, authority_pem=authority.pem), ClusterUnreachable
         )
     finally:
         expired.stop()

@@ -20,7 +20,7 @@ from oomdb.kube.messages import create_message
 from oomdb.simulator.cluster import Content, load_folder
 from oomdb.workloads import find_memory
 from tests.controlplane.loading import create_namespaces, load_content, load_pod
-from tests.controlplane.server import ADMIN_TOKEN, ApiServer, ControlPlane
+from tests.controlplane.server import ApiServer, ControlPlane
 
 CASES = Path(__file__).parent.parent / "data" / "detection-cases" / "objects" / "kflux-prd-rh02"
 HOSTILE = "hostile"
@@ -222,7 +222,7 @@ def post_protobuf(server: ApiServer, path: str, kind: str, message: Any) -> None
 
 
 def request(server: ApiServer, path: str, *, accept: str, body: bytes | None = None) -> urllib3.BaseHTTPResponse:
-    headers = {"Accept": accept, "Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": PROTOBUF}
+    headers = {"Accept": accept, "Authorization": f"Bearer {server.admin_token}", "Content-Type": PROTOBUF}
     with urllib3.PoolManager(ca_cert_data=server.authority_pem.decode()) as pool:
         return pool.request("POST" if body else "GET", server.url + path, body=body, headers=headers, retries=False)
 

@@ -11,14 +11,13 @@ from oomdb.simulator.cluster import SimulatedCluster
 from oomdb.simulator.permissions import Permissions, Rule
 from oomdb.simulator.server import RunningServer, serve
 from tests.controlplane.loading import create_namespaces
-from tests.controlplane.server import ADMIN_TOKEN, ApiServer, ControlPlane
+from tests.controlplane.server import ApiServer, ControlPlane
 
 NAMESPACE = "words"
 POD = {"metadata": {"name": "web", "namespace": NAMESPACE}, "spec": {"containers": [{"name": "web", "image": "web"}]}}
 PLACE = f"/api/v1/namespaces/{NAMESPACE}"
 STRANGER = f"system:serviceaccount:{NAMESPACE}:stranger"
 NOBODY = "nobodys-token"
-ADMIN = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +34,11 @@ def stranger(server: ApiServer) -> str:
     return server.create_account(NAMESPACE, "stranger")
 
 
-def simulate(token: str) -> RunningServer:
-    """Serve the same pod to the administrator, and nothing to the stranger with the token."""
+def simulate(server: ApiServer, stranger: str = "other") -> RunningServer:
+    """Serve the same pod to the server's administrator, and nothing to the stranger with the token."""
     cluster = SimulatedCluster([{"metadata": {"name": name}} for name in (NAMESPACE, "default")], [POD], projects=False)
     refused = Permissions(refused=(Rule(user=STRANGER),))
-    return serve(cluster, tokens={ADMIN_TOKEN: "admin", token: STRANGER}, permissions=refused)
+    return serve(cluster, tokens={server.admin_token: "admin", stranger: STRANGER}, permissions=refused)
 
 
 def asking(server: ApiServer | RunningServer) -> urllib3.PoolManager:
@@ -72,7 +71,7 @@ def ask(server: ApiServer | RunningServer, path: str, token: str) -> tuple[int, 
     ],
 )
 def test_403_is_worded_alike(server: ApiServer, stranger: str, path: str) -> None:
-    with simulate(stranger) as simulated:
+    with simulate(server, stranger) as simulated:
         real = ask(server, path, stranger)
         assert ask(simulated, path, stranger) == real
     assert real[0] == 403
@@ -80,7 +79,7 @@ def test_403_is_worded_alike(server: ApiServer, stranger: str, path: str) -> Non
 
 @pytest.mark.parametrize("path", ["/api/v1/pods", "/version"])
 def test_401_is_worded_alike(server: ApiServer, path: str) -> None:
-    with simulate("other") as simulated:
+    with simulate(server) as simulated:
         real = ask(server, path, NOBODY)
         assert ask(simulated, path, NOBODY) == real
     assert real[0] == 401
@@ -98,9 +97,9 @@ def test_401_is_worded_alike(server: ApiServer, path: str) -> None:
     ],
 )
 def test_404_is_worded_alike(server: ApiServer, path: str) -> None:
-    with simulate("other") as simulated:
-        real = ask(server, path, ADMIN_TOKEN)
-        assert ask(simulated, path, ADMIN_TOKEN) == real
+    with simulate(server) as simulated:
+        real = ask(server, path, server.admin_token)
+        assert ask(simulated, path, server.admin_token) == real
     assert real[0] == 404
 
 
@@ -116,9 +115,9 @@ def test_404_is_worded_alike(server: ApiServer, path: str) -> None:
     ],
 )
 def test_400_is_worded_alike(server: ApiServer, path: str) -> None:
-    with simulate("other") as simulated:
-        real = ask(server, path, ADMIN_TOKEN)
-        assert ask(simulated, path, ADMIN_TOKEN) == real
+    with simulate(server) as simulated:
+        real = ask(server, path, server.admin_token)
+        assert ask(simulated, path, server.admin_token) == real
     assert real[0] == 400
 
 
@@ -127,14 +126,15 @@ def test_410_is_worded_alike(control_plane: ControlPlane) -> None:
     forgetful = control_plane.start_server("words", flags=("--feature-gates=ListFromCacheSnapshot=false",))
     with contextlib.ExitStack() as stack:
         stack.callback(forgetful.stop)
-        simulated = stack.enter_context(simulate("other"))
+        simulated = stack.enter_context(simulate(forgetful))
         answers = []
         for asked in (forgetful, simulated):
             with asking(asked) as pool:
-                first = pool.request("GET", f"{asked.url}/api/v1/namespaces?limit=1", headers=ADMIN, retries=False)
+                headers = {"Authorization": f"Bearer {forgetful.admin_token}"}
+                first = pool.request("GET", f"{asked.url}/api/v1/namespaces?limit=1", headers=headers, retries=False)
             token = first.json()["metadata"]["continue"]
             forget_the_past(asked)
-            answers.append(ask(asked, f"/api/v1/namespaces?limit=1&continue={token}", ADMIN_TOKEN))
+            answers.append(ask(asked, f"/api/v1/namespaces?limit=1&continue={token}", forgetful.admin_token))
     assert answers[0] == answers[1]
     assert answers[0][0] == 410
 
@@ -150,7 +150,7 @@ def forget_the_past(server: ApiServer | RunningServer) -> None:
 
 @pytest.mark.parametrize("query", ["limitBytes=0", "tailLines=-1"])
 def test_422_is_worded_alike(server: ApiServer, query: str) -> None:
-    with simulate("other") as simulated:
-        real = ask(server, f"{PLACE}/pods/web/log?{query}", ADMIN_TOKEN)
-        assert ask(simulated, f"{PLACE}/pods/web/log?{query}", ADMIN_TOKEN) == real
+    with simulate(server) as simulated:
+        real = ask(server, f"{PLACE}/pods/web/log?{query}", server.admin_token)
+        assert ask(simulated, f"{PLACE}/pods/web/log?{query}", server.admin_token) == real
     assert real[0] == 422

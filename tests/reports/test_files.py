@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from oomdb.errors import OomdbError, UsageError
+from oomdb.errors import NothingReadError, OomdbError, UsageError
 from oomdb.model import (
     CRASH_LOOP_BACK_OFF,
     OOM_KILLED,
@@ -167,7 +167,7 @@ def test_where_no_run_is_over_all_contexts_the_newest_that_read_something_is_the
 
 
 def test_a_run_that_is_not_there_is_an_error_that_says_where_runs_are_listed(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="No run has read a cluster yet"):
+    with pytest.raises(NothingReadError, match="No run has read a cluster yet"):
         build_content(store, "latest", output_dir=tmp_path)
     with pytest.raises(UsageError, match=r"There is no run 7; `oomdb runs` lists them"):
         build_content(store, 7, output_dir=tmp_path)

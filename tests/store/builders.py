@@ -165,12 +165,13 @@ def scan(
     error: str = "",
     skipped_by_rule: Mapping[str, int] | None = None,
     namespaces_read: Sequence[str] = (),
+    listed: bool = True,
     skipped: Mapping[str, str] | None = None,
     suspects: tuple[Suspect, ...] = (),
     gaps: tuple[Gap, ...] = (),
     artifacts: tuple[Artifact, ...] = (),
 ) -> ClusterScan:
-    """Return one cluster's part of a run."""
+    """Return one cluster's part of a run; `listed`: it had a list of the cluster's namespaces."""
     return ClusterScan(
         cluster=cluster,
         context=f"{cluster}/admin",
@@ -179,6 +180,7 @@ def scan(
         error=error,
         skipped_by_rule=skipped_by_rule or {},
         namespaces_read=tuple(namespaces_read),
+        namespaces_skipped=len(skipped or {}) if listed else None,
         skipped=skipped or {},
         findings=findings,
         suspects=suspects,

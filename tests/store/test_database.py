@@ -1,9 +1,14 @@
 """Opening, creating and refusing databases, and what becomes of errors."""
 
 import hashlib
+import json
 import os
+import resource
+import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -292,6 +297,31 @@ def test_a_database_that_lay_on_a_network_share_gets_its_log_on_a_local_disk(pat
     open_for_writing(str(path), mounts=mounts).close()
     with open_for_writing(str(path)) as store:
         assert rows(store, "PRAGMA journal_mode") == [("wal",)]
+
+
+@pytest.mark.parametrize("room", [0, 1024])
+def test_where_no_file_can_grow_the_database_is_read_with_the_log_that_a_killed_process_left(
+    store: Store, tmp_path: Path, room: int
+) -> None:
+    record(store, scan(finding(kill(ago(hours=1)))))
+    left = tmp_path / "left"
+    left.mkdir()
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{store.path}{suffix}", left)
+    assert (left / "oomdb.sqlite-wal").stat().st_size > 0
+    before = (left / "oomdb.sqlite-wal").read_bytes()
+    for command in (["findings", "--json"], ["summary", "--pod", "nothing"], ["sql", "SELECT count(*) FROM findings"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "oomdb", *command, "--db", left / "oomdb.sqlite"],
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+        )
+        assert (done.returncode, "error" in done.stderr) == (0, False)
+        if "--json" in command:
+            assert [row["pod"] for row in json.loads(done.stdout)] == ["checkout-1"]
+    assert (left / "oomdb.sqlite-wal").read_bytes() == before
 
 
 def test_a_full_disk_is_said_and_tears_nothing(store: Store) -> None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from oomdb.model import ScanStatus
+from oomdb.store.checks import check_database
 from oomdb.store.database import Store
 from oomdb.store.runs import (
     RunningRun,
@@ -19,8 +20,8 @@ from oomdb.store.runs import (
     interrupt_run,
     process_is_alive,
 )
-from oomdb.store.writer import record_scan
-from tests.store.builders import NOW, begin, change, rows, scan, start
+from oomdb.store.writer import record_plan, record_scan
+from tests.store.builders import NOW, begin, change, finding, kill, rows, scan, start
 
 
 def alive(_pid: int) -> bool:
@@ -66,6 +67,27 @@ def test_an_interrupted_run_is_partial_where_one_cluster_was_read(
         record_scan(store, run_id, scan(status=cluster), seen_at=NOW)
     assert interrupt_run(store, run_id, now=NOW) == status
     assert states(store) == [status]
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_the_clusters_that_a_run_did_not_come_to_failed(store: Store, is_killed: bool) -> None:
+    run_id = begin(store)
+    record_plan(store, run_id, [scan(cluster=name, status="unknown", error="not read yet") for name in ("a", "b", "c")])
+    record_scan(store, run_id, scan(finding(kill(NOW)), cluster="a"), seen_at=NOW)
+    record_scan(store, run_id, scan(cluster="b", status="unreachable", error="refused"), seen_at=NOW)
+    planned = "SELECT cluster, status, error FROM run_clusters ORDER BY 1"
+    assert rows(store, planned)[-1] == ("c", "unknown", "not read yet")
+    if is_killed:
+        close_abandoned_runs(store, now=NOW + timedelta(hours=1), is_alive=dead)
+    else:
+        interrupt_run(store, run_id, now=NOW)
+    assert states(store) == ["partial"]
+    assert rows(store, planned) == [
+        ("a", "complete", ""),
+        ("b", "unreachable", "refused"),
+        ("c", "failed", "the run was cut short before this cluster was recorded"),
+    ]
+    assert check_database(store) == []
 
 
 def test_a_run_says_who_and_how(store: Store) -> None:
