@@ -112,6 +112,8 @@ class ArtifactFolder:
         try:
             self._refuse_outside(folder)
             self._make_folder(folder)
+            if not folder.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         except OSError as err:
             raise ArtifactError(f"The folder '{folder}' cannot be made: {_explain(err)}.") from err
         return folder

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oomdb.cli.bundle_output import report_pods
-from oomdb.cli.bundle_remote import bundle_remote
+from oomdb.cli.ending import stopping_on_sigterm
 from oomdb.cli.options import DATABASE_NAME, command, filter_options, option, pass_app
 from oomdb.cli.output import note
 from oomdb.cli.owner_options import owner_options
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
         ("With owners", "oomdb bundle -p checkout -n shop-tenant -c ~/konflux-release-data"),
         ("An output folder of the legacy script, without a database", "oomdb bundle -p checkout -d /srv/oom/output"),
         (
-            "A folder that Jenkins serves: tarballs are made here and uploaded there",
-            "JENKINS_USER=me JENKINS_TOKEN=… oomdb bundle -p checkout -d https://jenkins.example.com/job/oom/ws/output/",
+            "A folder that Jenkins serves, with the login of JENKINS_USER and JENKINS_TOKEN",
+            "oomdb bundle -p checkout -d https://jenkins.example.com/job/oom/ws/output/",
         ),
     ),
 )
@@ -61,16 +61,21 @@ def bundle_command(
     With -c or --codeowners-repo each line ends with the owners of the namespace, as in `oomdb summary`.
 
     With a URL the folder is downloaded as far as it is needed, and new tarballs are uploaded to its `tarballs/` too.
-    The login is that of REMOTE_USER and REMOTE_TOKEN, of JENKINS_USER and JENKINS_TOKEN, of ~/.netrc, or the cookie
-    REMOTE_TOKEN. Exit code: 1 if something could not be read, or uploaded to a server that takes files.
+    The login is that of REMOTE_USER and REMOTE_TOKEN, of JENKINS_USER and JENKINS_TOKEN, or of ~/.netrc; REMOTE_TOKEN
+    alone is sent as a cookie. Exit code: 1 if something could not be read, or uploaded to a server that takes files.
     """
     if not pod_name.strip():
         raise UsageError("--pod-name is empty: say a pod's name, or a part of it.")
     wanted = replace(filters, pod=pod_name)
-    if place is not None and place.lower().startswith(("http://", "https://")):
-        return bundle_remote(app, place, wanted, owners)
-    if place is not None:
-        app = _with_output_folder(app, Path(place))
+    with stopping_on_sigterm():  # temporary folders go in order
+        if place is not None and place.lower().startswith(("http://", "https://")):
+            from oomdb.cli.bundle_remote import bundle_remote  # with an HTTP client, which folders do without
+
+            return bundle_remote(app, place, wanted, owners)
+        return _bundle_local(app if place is None else _with_output_folder(app, Path(place)), wanted, owners)
+
+
+def _bundle_local(app: "App", wanted: "FindingFilter", owners: "OwnerWishes") -> int:
     with _open_history(app) as history:
         planned = report_pods(app, history.store, wanted, owners)
     prepare_tarballs_folder(app)

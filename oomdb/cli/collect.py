@@ -35,10 +35,11 @@ from oomdb.kube.clusters import ClusterTarget
 from oomdb.kube.contexts import Context
 from oomdb.queries.instances import list_instances_of_run
 from oomdb.queries.selection import find_run
+from oomdb.reports.backups import STEM
 from oomdb.reports.files import write_exports
 from oomdb.reports.summary import render_run_summary
 from oomdb.settings import mask_password
-from oomdb.store.database import Store, open_for_writing
+from oomdb.store.database import Store, database_path, open_for_writing
 from oomdb.store.runs import RunningRun, RunStart, begin_run, begin_run_alone, close_abandoned_runs, process_is_alive
 from oomdb.timespan import format_for_people, parse_span
 from oomdb.version import __version__
@@ -84,7 +85,7 @@ EXIT_INCOMPLETE = 3
 )
 @option("--batch", type=click.IntRange(1, 64), default=2, help="Clusters at a time.")
 @option("--ns-batch-size", type=click.IntRange(1), default=10, help="Namespaces at a time, where read one by one.")
-@option("--ns-workers", type=click.IntRange(1, 64), default=5, help="Threads that read namespaces, and artifacts.")
+@option("--ns-workers", type=click.IntRange(1, 256), default=5, help="Threads that read namespaces, and artifacts.")
 @option("--timeout", type=click.FloatRange(0, min_open=True), default=45, help="Seconds without an answer.")
 @option("--retries", type=click.IntRange(0, 20), default=3, help="Further tries of a request.")
 @option("-n", "--namespace", "names", multiple=True, metavar="A,B", help="Read only these namespaces.")
@@ -172,6 +173,7 @@ def collect_command(
     if list_namespaces:
         return _print_namespaces(app, targets, request)
     tally.clusters = len(targets)
+    _mention_legacy_runs(app)
     with (
         stopping_on_sigterm(),
         open_for_writing(app.database, file_mode=app.settings.database_file_mode) as store,
@@ -184,6 +186,20 @@ def collect_command(
         start = _describe_start(request, scope, AUTO if span is None else time_range.strip())
         report = wishes if wants_report else None
         return _run(app, store, targets, request, start, tally, report, owners, tarballs, strict, allow_overlap)
+
+
+def _mention_legacy_runs(app: "App") -> None:
+    """Say of a database that is about to be made that runs of the legacy script lie beside it."""
+    if database_path(app.database).exists():
+        return
+    found = [path.name for path in app.output_folder.glob(f"{STEM}*.csv")]
+    if found:
+        folder = shlex.quote(str(app.output_folder))
+        note(
+            f"a new database is made beside {len(found)} file(s) such as {found[0]}: `oomdb import --output {folder} "
+            f"{folder}` takes their runs over",
+            app,
+        )
 
 
 def _run(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         ("A folder, with its descriptions and logs", "oomdb import /srv/oom-reports/output --copy-artifacts"),
         (
             "The first versions left their artifacts in /tmp: where they were copied to",
-            "oomdb import old-runs --artifacts /backup/tmp --copy-artifacts",
+            "oomdb import old-runs --artifacts /tmp --copy-artifacts",
         ),
     ),
 )

@@ -2,8 +2,8 @@
 
 import random
 import ssl
-import time
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -22,6 +22,7 @@ from oomdb.version import __version__
 TIMEOUT_SECONDS = 45.0
 RETRIES = 4
 LONGEST_PAUSE_SECONDS = 60.0  # whatever Retry-After says
+_PIECE_BYTES = 2**18
 _MAY_PASS = (408, 429, 500, 502, 503, 504)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 3  # a folder's missing slash is one
@@ -41,7 +42,7 @@ class Connection:
         connections: at a time.
         timeout_seconds: without a byte.
         retries: further tries of a request.
-        sleep: waits for seconds; a parameter for tests.
+        sleep: waits for seconds; None: until `stop` is called at most. A parameter for tests.
     """
 
     def __init__(
@@ -53,16 +54,31 @@ class Connection:
         connections: int = 8,
         timeout_seconds: float = TIMEOUT_SECONDS,
         retries: int = RETRIES,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         self.root = root
+        self._stopped = threading.Event()
         self._login = login
         self._retries = retries
-        self._sleep = sleep
+        self._sleep = sleep or self._stopped.wait
         self._headers = {"User-Agent": f"oomdb/{__version__}", "Accept-Encoding": "identity"}
         if login is not None:
             self._headers[login.header] = login.value
         self._pool = _open_pool(root, tls or _trust_the_system(), connections, timeout_seconds)
+
+    def stop(self) -> None:
+        """Let requests of all threads fail soon: no piece is read, and nothing asked for again."""
+        self._stopped.set()
+
+    def read_pieces(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+        """Iterate over an answer's body.
+
+        Raises:
+            RemoteUnavailable: when `stop` was called.
+        """
+        while piece := response.read(_PIECE_BYTES):
+            self._refuse_stopped()
+            yield piece
 
     def close(self) -> None:
         """Close all connections."""
@@ -96,6 +112,7 @@ class Connection:
 
     def _try(self, method: str, url: str, read: Read[_T], content: Path | None = None) -> "_T | _Elsewhere":
         for tries_left in range(self._retries, -1, -1):
+            self._refuse_stopped()
             try:
                 return self._send(method, url, read, content)
             except _MayPassError as err:
@@ -110,14 +127,14 @@ class Connection:
     def _send(self, method: str, url: str, read: Read[_T], content: Path | None) -> "_T | _Elsewhere":
         try:
             if content is None:
-                return self._read_answer(self._ask(method, url, None), url, read)
+                return self._read_answer(self._ask(method, url, None), method, url, read)
             with content.open("rb") as body:
-                return self._read_answer(self._ask(method, url, body, size_bytes=content.stat().st_size), url, read)
-        except ssl.SSLCertVerificationError as err:
-            raise self._distrust(err) from err
-        except urllib3.exceptions.SSLError as err:
-            raise self._distrust(err) from err
+                answer = self._ask(method, url, body, size_bytes=content.stat().st_size)
+                return self._read_answer(answer, method, url, read)
         except (urllib3.exceptions.HTTPError, HTTPException, ConnectionError, TimeoutError) as err:
+            cause = err.args[0] if err.args else None
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                raise self._distrust(cause) from err
             raise _MayPassError(_explain(err)) from err
 
     def _ask(self, method: str, url: str, body: object, *, size_bytes: int | None = None) -> urllib3.BaseHTTPResponse:
@@ -133,16 +150,18 @@ class Connection:
             decode_content=False,
         )
 
-    def _read_answer(self, response: urllib3.BaseHTTPResponse, url: str, read: Read[_T]) -> "_T | _Elsewhere":
+    def _read_answer(
+        self, response: urllib3.BaseHTTPResponse, method: str, url: str, read: Read[_T]
+    ) -> "_T | _Elsewhere":
         try:
             if response.status in _GOOD:
                 return read(response)
-            return self._judge(response.status, response.headers, url)
+            return self._judge(response.status, response.headers, method, url)
         finally:
             response.close()
             response.release_conn()
 
-    def _judge(self, status: int, headers: Mapping[str, str], url: str) -> "_Elsewhere":
+    def _judge(self, status: int, headers: Mapping[str, str], method: str, url: str) -> "_Elsewhere":
         """Say why an answer is none; where it sends us to another place of the folder, return that.
 
         Raises:
@@ -152,27 +171,32 @@ class Connection:
             there = self.root.resolve(url, headers.get("Location", ""))
             if there:
                 return _Elsewhere(there)
-            raise RemoteForbidden(f"{url}: the server sends us out of the folder, to log in perhaps: {self._advise()}.")
+            raise RemoteForbidden(
+                f"{url}: the server sends us out of the folder, to log in perhaps, or to https: {self._advise()}."
+            )
         if status in (401, 403):
             raise RemoteForbidden(f"{url}: not allowed (HTTP {status}): {self._advise()}.")
         if status in (404, 410):
             raise RemoteNotFound(f"{url}: there is no such file or folder (HTTP {status}).")
         if status in (405, 501):
-            raise RemoteRefusesMethod(f"{url}: the server does not allow PUT (HTTP {status}).")
+            raise RemoteRefusesMethod(f"{url}: the server does not allow {method} (HTTP {status}).")
         if status in _MAY_PASS:
             raise _MayPassError(f"HTTP {status}", _read_retry_after(headers.get("Retry-After", "")))
         raise RemoteUnavailable(f"{url}: the server answers HTTP {status}.")
+
+    def _refuse_stopped(self) -> None:
+        if self._stopped.is_set():
+            raise RemoteUnavailable(f"{self.root.url}: stopped.")
 
     def _advise(self) -> str:
         if self._login is None:
             return HOW_TO_LOG_IN
         return f"look at {self._login.source}, by which we came, or {HOW_TO_LOG_IN}"
 
-    def _distrust(self, err: Exception) -> RemoteUnavailable:
-        reason = getattr(err, "verify_message", "") or _explain(err)
+    def _distrust(self, err: ssl.SSLCertVerificationError) -> RemoteUnavailable:
         return RemoteUnavailable(
-            f"{self.root.url}: its certificate is not trusted ({reason}): add its authority to the system's trust "
-            "store, or set SSL_CERT_FILE."
+            f"{self.root.url}: its certificate is not trusted ({err.verify_message}): add its authority to the "
+            "system's trust store, or set SSL_CERT_FILE."
         )
 
 
@@ -212,11 +236,13 @@ def _open_pool(
 
 
 def _explain(err: BaseException) -> str:
-    """Return a connection's failure in a few words, without addresses of objects and without a URL."""
+    """Return a connection's failure in a few words, without the addresses of objects that urllib3 tells."""
     if isinstance(err, urllib3.exceptions.NameResolutionError):
         return "its name is not known here"
     if isinstance(err, urllib3.exceptions.NewConnectionError):  # which urllib3 counts among the time-outs
         return "no connection"
+    if isinstance(err, urllib3.exceptions.SSLError):
+        return f"TLS failed ({err})"
     if isinstance(err, urllib3.exceptions.ProxyError):
         return "the proxy gives no connection"
     if isinstance(err, (urllib3.exceptions.TimeoutError, TimeoutError)):

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +17,6 @@ from oomdb.remote.connection import Connection
 from oomdb.remote.listing import list_links
 
 AT_A_TIME = 8
-_PIECE_BYTES = 2**18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +117,7 @@ class RemoteFolder:
                     outcomes.append(outcome)
                     on_done()
             except BaseException:
+                self._connection.stop()
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise
         return [*outcomes, *(Outcome(names, too_many) for names in beyond)]
@@ -148,7 +148,7 @@ class RemoteFolder:
     def _save(self, response: urllib3.BaseHTTPResponse, url: str, target: Path) -> None:
         size_bytes = 0
         with target.open("wb") as file:
-            for piece in _iter_pieces(response):
+            for piece in self._connection.read_pieces(response):
                 size_bytes += len(piece)
                 self._count(len(piece), size_bytes, url)
                 file.write(piece)
@@ -163,11 +163,6 @@ class RemoteFolder:
                 raise RemoteLimitReached(f"{url}: all files are more than {_show(self._limits.total_bytes)}.")
         if size_bytes > self._limits.file_bytes:
             raise RemoteLimitReached(f"{url}: larger than {_show(self._limits.file_bytes)}.")
-
-
-def _iter_pieces(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    while piece := response.read(_PIECE_BYTES):
-        yield piece
 
 
 def _read_modified_at(response: urllib3.BaseHTTPResponse) -> float | None:

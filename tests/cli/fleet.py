@@ -83,7 +83,7 @@ def running_fleet(folder: Path) -> Iterator[Fleet]:
     with ExitStack() as stack:
         servers = {}
         for name in NAMES:
-            pod = objects.pod(containers=[objects.oom_killed(at=killed_at)])
+            pod = objects.pod(containers=[objects.oom_killed(at=killed_at)], uid=f"uid-in-{name}")  # no two share one
             cluster = SimulatedCluster([objects.namespace("shop-tenant"), objects.namespace("test-x")], [pod])
             servers[name] = stack.enter_context(serve(cluster, authority=authority))
         entries = [

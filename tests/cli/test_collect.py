@@ -260,3 +260,17 @@ def test_a_context_that_takes_over_is_named_with_its_warnings(fleet: Fleet, caps
     assert "'old' is used; the same server: new" in told
     assert "'new' was used: the server refused 'old'" in told
     assert "warning: context 'new': insecure-skip-tls-verify is set in" in told
+
+
+def test_a_new_database_beside_runs_of_the_legacy_script_names_the_import(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet.output.mkdir()
+    (fleet.output / "oom_results_13-Jan-2026_12-10-22-EST.csv").write_text("cluster\r\n")
+    assert run(fleet.args()) == 0
+    told = (
+        f"such as oom_results_13-Jan-2026_12-10-22-EST.csv: `oomdb import --output {fleet.output} {fleet.output}` takes"
+    )
+    assert told in capsys.readouterr().err
+    assert run(fleet.args()) == 0
+    assert "oomdb import" not in capsys.readouterr().err

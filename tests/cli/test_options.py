@@ -271,7 +271,7 @@ def test_filters_become_one_value(show: Show) -> None:
             "OOMKilled",
         ),
         *("--application", "shop", "--component", "cart", "--workload", "w1", "--workload", "w2"),
-            *("--owner", "@jdoe"),
+        *("--owner", "@jdoe"),
         *("--since", "7d", "--until", "2026-01-14T12:00:00+02:00", "--run", "latest"),
     )["filters"]
     assert filters == {

@@ -202,7 +202,7 @@ def test_lines_of_codeowners_that_are_no_rules_are_named(oomdb: Oomdb, checkout:
 
 
 def fleet_checkout(tmp_path: Path) -> str:
-    rules = "/tenants-config/cluster/kflux-prd-rh02/tenants/shop-tenant/ @jdoe\n"
+    rules = "/tenants-config/cluster/stone-prod-p01/tenants/shop-tenant/ @jdoe\n"
     return str(write_codeowners(tmp_path / "checkout", rules))
 
 
@@ -212,17 +212,17 @@ def test_a_collect_stores_the_owners_and_its_summary_shows_them(fleet: Fleet, oo
     assert code == 0
     line = r"OOMKilled: 1 instance\(s\) on \S+, Namespace: shop-tenant \(cluster: (\S+)\) (.*)"
     assert re.findall(line, out) == [
-        ("kflux-prd-rh02", 'is owned by "Jane Doe <jane@example.com>"'),
+        ("kflux-prd-rh02", "(no owner in CODEOWNERS)"),
         ("kflux-prd-rh03", "(no owner in CODEOWNERS)"),
-        ("stone-prod-p01", "(no owner in CODEOWNERS)"),
+        ("stone-prod-p01", 'is owned by "Jane Doe <jane@example.com>"'),
     ]
     assert fleet.rows("SELECT cluster, namespace, owners FROM namespace_owners") == [
-        ("kflux-prd-rh02", "shop-tenant", "@jdoe"),
+        ("kflux-prd-rh02", "shop-tenant", ""),
         ("kflux-prd-rh03", "shop-tenant", ""),
-        ("stone-prod-p01", "shop-tenant", ""),
+        ("stone-prod-p01", "shop-tenant", "@jdoe"),
     ]
     listed = oomdb("findings", "--output", str(fleet.output), "--owner", "jdoe", "--json")[1]
-    assert [(row["cluster"], row["owner"]) for row in json.loads(listed)] == [("kflux-prd-rh02", "@jdoe")]
+    assert [(row["cluster"], row["owner"]) for row in json.loads(listed)] == [("stone-prod-p01", "@jdoe")]
 
 
 @pytest.mark.usefixtures("glab")
@@ -236,7 +236,7 @@ def test_a_quiet_collect_stores_the_owners_too(fleet: Fleet, oomdb: Oomdb, tmp_p
 @pytest.mark.usefixtures("glab")
 def test_a_collect_whose_checkout_is_not_there_is_a_collect(fleet: Fleet, oomdb: Oomdb) -> None:
     code, out, err = oomdb(*fleet.args("-c", "nowhere"))
-    assert (code, out.count("(no CODEOWNERS repo available)")) == (0, 3)
+    assert (code, out.count("(no CODEOWNERS repo available)\n")) == (0, 3)
     assert "no owners: nowhere is not a folder" in err
     assert fleet.rows("SELECT count(*) FROM namespace_owners") == [(0,)]
 
@@ -275,10 +275,7 @@ def test_owners_that_nobody_asked_for_are_not_told_as_nothing_found(oomdb: Oomdb
     filters = [] if "owner" in command else ["--owner", "jdoe"]
     code, _, err = oomdb(*command, *filters)
     assert code == 0
-    assert (
-        "of 5 of 5 namespaces nobody asked for owners: `oomdb collect -c DIR` and `oomdb summary -c DIR` ask CODEOWNERS\n"
-        in err
-    )
+    assert "of 5 of 5 namespaces nobody asked for owners: `oomdb collect -c DIR` and" in err
 
 
 @pytest.mark.usefixtures("history", "glab")
@@ -286,4 +283,5 @@ def test_trends_have_a_row_for_each_owner(oomdb: Oomdb, checkout: str) -> None:
     oomdb("summary", "-c", checkout)
     code, out, _ = oomdb("trends", "--by", "owner", "--type", "OOMKilled", "--json")
     assert code == 0
-    assert [(row["owner"], row["OOMs(7d)"]) for row in json.loads(out)] == []
+    counts = {row["owner"]: row["OOMs(7d)"] for row in json.loads(out)}
+    assert counts == {"": 1, "@gone": 1, "@group/team @jdoe": 1, "@jdoe": 1, "@shy": 1}

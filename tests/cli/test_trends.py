@@ -188,7 +188,7 @@ def test_without_a_run_the_message_says_what_to_do(tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--by", "colour"], "Trends are not told by 'colour'; known: application, "),
+        (["--by", "flavour"], "Trends are not told by 'flavour'; known: application, "),
         (["--by", "cluster,pods"], "'pods'; did you mean 'pod'?"),
         (["--periods", "0"], "0 windows cannot be compared: ask for 1 to 60 periods."),
         (["--window", "week"], "'week' is not a time span"),

@@ -259,7 +259,7 @@ def test_dimensions_are_parted_by_commas_or_given_one_by_one() -> None:
     ("texts", "message"),
     [
         (["clutser"], "Trends are not told by 'clutser'; did you mean 'cluster'?"),
-        (["pod", "colour"], "Trends are not told by 'colour'; known: application, cluster,"),
+        (["pod", "flavour"], "Trends are not told by 'flavour'; known: application, cluster,"),
         (["\x1b[31m"], r"'\\x1b\[31m'"),
         ([" , "], "Say by what to tell trends; known: cluster, namespace,"),
         ([], "Say by what"),

@@ -386,7 +386,7 @@ def test_of_two_cron_runs_that_overlap_the_second_says_so_and_does_nothing(
         told = first.communicate()[1]
     assert (second.code, first.returncode) == (0, 0), told
     assert re.search(rf"already running since .* \(run 2, process {first.pid} on .*\); nothing was done\.", second.told)
-    assert second.log_line == "run=none clusters=0/1 findings=0 new_occurrences=0 exit=0"
+    assert second.log_line == "run=none skipped=running:2 clusters=0/1 findings=0 new_occurrences=0 exit=0"
     assert shell.rows("SELECT status FROM runs") == [("complete",), ("complete",)]
 
 

@@ -39,6 +39,7 @@ def test_a_folders_address_is_written_in_one_way(typed: str, url: str) -> None:
         "https://h.example/a/../b",
         "https://h.example/a/..%2fb",
         "https://h.example/%00",
+        "https://h.example/\udcff",
     ],
 )
 def test_what_is_no_address_of_a_folder_is_refused(typed: str) -> None:
@@ -104,6 +105,7 @@ def test_a_link_within_the_folder_has_a_name(href: str, name: str | None) -> Non
         "https://me@jenkins.example.com/job/oom/ws/output/a.txt",
         "//evil.example/job/oom/ws/output/a.txt",
         "https://[jenkins/",
+        "https://jenkins.example.com:99999/job/oom/ws/output/a.txt",
         "oom_results.csv/*view*/",
         "?C=N;O=D",
         "oom_results.csv?x=1",

@@ -1,5 +1,6 @@
 """The folder on a web server: listed, downloaded and uploaded to, whatever the server does."""
 
+import base64
 import os
 import ssl
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from oomdb.remote.address import parse_folder_address
 from oomdb.remote.connection import Connection
 from oomdb.remote.folder import Limits, Outcome, RemoteFolder
 from oomdb.remote.login import Login
+from tests.kube.proxy import run_proxy
 
 from .site import HTML, ROOT, Reply, Request, Site, apache, jenkins, nginx, serving
 
@@ -145,7 +147,9 @@ def test_a_redirect_out_of_the_folder_is_not_followed(location: str) -> None:
     with (
         serving(Site({}, answer=lambda _: Reply(302, headers={"Location": location}))) as site,
         opened(site, login=None) as folder,
-        pytest.raises(RemoteFolderError, match=r"out of the folder, to log in perhaps: set REMOTE_USER|in a circle"),
+        pytest.raises(
+            RemoteFolderError, match=r"out of the folder, to log in perhaps, or to https: set REMOTE_USER|in a circle"
+        ),
     ):
         folder.list_names()
     assert set(site.asked_for()) == {ROOT}
@@ -224,6 +228,22 @@ def test_a_file_that_cannot_be_written_here_is_a_problem_of_that_file(tmp_path: 
     assert [it.problem for it in outcomes] == ["Is a directory", ""]
 
 
+def test_a_download_that_is_interrupted_asks_for_nothing_again(tmp_path: Path) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def delay_all_but_one(request: Request) -> Reply | None:
+        return None if request.path.endswith(".csv") else Reply(503, headers={"Retry-After": "1"})
+
+    wanted = [("oom_results.csv",), *((f"{number}.txt",) for number in range(100))]
+    with serving(Site(dict(FILES), answer=delay_all_but_one)) as site:
+        connection = Connection(parse_folder_address(site.url), None)
+        with closing(connection), pytest.raises(KeyboardInterrupt):
+            RemoteFolder(connection).download(wanted, tmp_path, on_done=interrupt)
+    asked = site.asked_for()
+    assert len(asked) == len(set(asked)) < 101
+
+
 def test_a_file_is_uploaded_whole_also_at_the_second_try(tmp_path: Path) -> None:
     file = tmp_path / "a b.tgz"
     file.write_bytes(os.urandom(2**20))
@@ -287,3 +307,43 @@ def test_a_certificate_of_an_unknown_authority_is_refused_by_default() -> None:
     ):
         folder.list_names()
     assert pauses == []
+
+
+def test_a_server_that_speaks_no_tls_is_not_called_untrusted() -> None:
+    with serving(Site(dict(FILES))) as site:
+        site.url = site.url.replace("http:", "https:")
+        with opened(site) as folder, pytest.raises(RemoteUnavailable, match=r"TLS failed .* \(5 tries\)"):
+            folder.list_names()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_proxy_of_the_environment_leads_to_the_server_and_gets_no_login(
+    tls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authorization = "Basic " + base64.b64encode(b"me:of-the-proxy").decode()
+    with (
+        run_proxy(tmp_path, authorization=authorization) as proxy,
+        serving(Site(dict(FILES)), tls=tls) as site,
+    ):
+        monkeypatch.setenv("https_proxy" if tls else "http_proxy", proxy.url("me:of-the-proxy@"))
+        trust = ssl.create_default_context(cadata=site.authority_pem) if tls else None
+        with opened(site, tls=trust) as folder:
+            assert folder.list_names("logs_and_description_files") == ["kube:admin", "prod-a"]
+        asked = proxy.requests
+    assert len(asked) == 1
+    assert asked[0].startswith("CONNECT 127.0.0.1:" if tls else f"GET {site.url}")
+    assert "Proxy-Authorization" not in site.requests[0].headers
+
+
+def test_a_proxy_that_refuses_is_named_as_the_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with run_proxy(tmp_path, refuse=407) as proxy, serving(Site(dict(FILES)), tls=True) as site:
+        monkeypatch.setenv("https_proxy", proxy.url())
+        with opened(site) as folder, pytest.raises(RemoteUnavailable, match="the proxy gives no connection"):
+            folder.list_names()
+
+
+def test_a_proxy_that_is_no_url_is_refused_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://me:hunter2@[::/")
+    with pytest.raises(RemoteUnavailable, match="https_proxy is no URL") as caught:
+        Connection(parse_folder_address("https://jenkins.example.com/output/"), None)
+    assert "hunter2" not in str(caught.value)

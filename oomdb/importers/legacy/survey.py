@@ -16,7 +16,6 @@ from oomdb.importers.legacy.reading import ReadFile, read_file
 from oomdb.importers.legacy.run_times import RunTime, Traces, date_runs, find_stamp, have_lost_times
 from oomdb.store.imports import KnownFile
 
-State = Literal["new", "known", "export", "failed"]
 Known = Mapping[str, Sequence[KnownFile]]  # by SHA-256
 
 
