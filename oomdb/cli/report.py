@@ -1,5 +1,6 @@
 """`oomdb report`: rebuild the exports from the database."""
 
+import webbrowser
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -14,7 +15,7 @@ from oomdb.cli.output import write
 from oomdb.cli.report_from_dir import choose_formats, open_imported_folder, show_summary
 from oomdb.cli.report_options import report_options
 from oomdb.cli.types import PATH
-from oomdb.errors import UsageError
+from oomdb.errors import OomdbError, UsageError
 from oomdb.reports.content import build_content
 from oomdb.reports.files import DEFAULT_FORMATS, FORMATS, write_exports
 from oomdb.store.database import Store, database_path, open_for_reading, open_for_writing
@@ -141,8 +142,8 @@ def _write(
 
 
 def _open_page(page: Path) -> None:
-    if click.launch(page.absolute().as_uri()) != 0:
-        raise UsageError(f"no program opens {page}; open it in a browser yourself.")
+    if not webbrowser.open(page.absolute().as_uri()):
+        raise OomdbError(f"No program was found that opens {page}; open it in a browser yourself.")
 
 
 def _is_typed(name: str) -> bool:

@@ -181,6 +181,9 @@ def _read_risers(conn: Connection, run: Run) -> tuple[list[Mover], tuple[str, ..
             unknown.add(cluster)  # a time that nobody looked at would be the bottom of the rise
         else:
             risers.append(Mover(cluster=cluster, namespace=namespace, now=count, before=count_before))
+    # where nothing is seen to have risen in a cluster that was looked at less this week, that may be why
+    calm = clusters & coverage.keys() - {it.cluster for it in risers}
+    unknown |= {it for it in calm if coverage[it][0].is_less_than(coverage[it][1])}
     risers.sort(key=lambda it: (it.before - it.now, it.cluster, it.namespace))
     return risers, tuple(sorted(unknown))
 

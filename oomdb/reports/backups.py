@@ -10,7 +10,7 @@ from pathlib import Path
 STEM = "oom_results"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # oom_results_13-Jan-2026_12-10-22-EST.html; a second stamp or a number may follow (see `back_up`)
-_NAME = re.compile(STEM + r"_(\d\d)-([A-Z][a-z]{2})-(\d{4})_(\d\d)-(\d\d)-(\d\d)(?:-(.*))?")
+_NAME = re.compile(STEM + r"_(\d\d)-([A-Z][a-z]{2})-(\d{4})_(\d\d)-(\d\d)-(\d\d)(?:-([A-Za-z]+|[+-]\d{2,4}))?")
 _LAST_MOMENT = datetime(9999, 12, 30, tzinfo=UTC).timestamp()  # a day before the last, so that every zone has it
 
 

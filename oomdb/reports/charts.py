@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta, tzinfo
 from itertools import groupby, pairwise
 
 from oomdb.model import CRASH_LOOP_BACK_OFF, OOM_KILLED
+from oomdb.queries.lists import KNOWN_FOR
 from oomdb.queries.selection import READ
 from oomdb.queries.series import RunPoint, Series
 from oomdb.reports.backups import format_day
@@ -97,7 +98,7 @@ def build_charts(series: Series, *, zone: tzinfo | None) -> ChartSet:
     days = _days_per_point(series, zone)
     buckets = _by_day(series, zone, days) if days else _by_run(series, zone)
     places = _build_places(buckets)
-    overall = [_build_chart("", (type_,), buckets, places, _look_at_all, zone) for type_ in types]
+    overall = [_build_chart("", (type_,), buckets, places, _looker_at_all(series), zone) for type_ in types]
     clusters = sorted({cluster for point in series.points for cluster in point.statuses})
     charts = [_build_chart(name, types, buckets, places, _looker_at(name, series), zone) for name in clusters]
     return ChartSet(
@@ -178,19 +179,32 @@ def _format_moment(at: datetime, zone: tzinfo | None) -> str:
 _Looker = Callable[[RunPoint, str], _Look | None]
 
 
-def _look_at_all(point: RunPoint, type_: str) -> _Look:
-    """Return the rows of a run over all its clusters."""
+def _looker_at_all(series: Series) -> _Looker:
+    """Return what looks at all clusters; one that a run did not ask for, and those before did, is missed for a time."""
+    last_asked: dict[str, datetime] = {}
+    left_out: dict[int, int] = {}
+    for point in series.points:
+        known = {cluster for cluster, at in last_asked.items() if point.started_at - at <= KNOWN_FOR}
+        left_out[point.run_id] = len(known - point.statuses.keys())
+        last_asked |= dict.fromkeys(point.statuses, point.started_at)
+    return lambda point, type_: _look_at_all(point, type_, left_out=left_out[point.run_id])
+
+
+def _look_at_all(point: RunPoint, type_: str, *, left_out: int) -> _Look:
+    """Return the rows of a run over all its clusters, of which so many known ones were left out."""
     read = [cluster for cluster, status in point.statuses.items() if status in READ]
     whole = [cluster for cluster in read if point.statuses[cluster] == "complete"]
     if not read:
         return _Look(point, None, "no cluster could be read")
     count = sum(rows for (_, of_type), rows in point.rows.items() if of_type == type_)
-    if len(whole) == len(point.statuses):
+    clusters = len(point.statuses) + left_out
+    if len(whole) == clusters:
         return _Look(point, count, f"{len(read)} of {len(read)} clusters read")
     partly = len(read) - len(whole)
     unread = len(point.statuses) - len(read)
-    parts = [f"{unread} of {len(point.statuses)} clusters not read"] if unread else []
-    parts += [f"{partly} of {len(point.statuses)} read in part"] if partly else []
+    parts = [f"{unread} of {clusters} clusters not read"] if unread else []
+    parts += [f"{left_out} of {clusters} clusters not asked for"] if left_out else []
+    parts += [f"{partly} of {clusters} read in part"] if partly else []
     return _Look(point, count, ", ".join(parts), at_least=True)
 
 
@@ -229,7 +243,8 @@ def _build_chart(
     total = sum(
         rows for point in points for key, rows in point.rows.items() if name in ("", key[0]) and key[1] in types
     )
-    return Chart(name=name, places=places, lines=lines, notes=tuple(_iter_notes(name, looks, zone)), total=total)
+    notes = (*_iter_notes(name, looks, zone), *_iter_pauses(buckets))
+    return Chart(name=name, places=places, lines=lines, notes=notes, total=total)
 
 
 def _build_value(bucket: _Bucket, type_: str, name: str, look: _Looker, zone: tzinfo | None) -> Value:
@@ -278,6 +293,12 @@ def _iter_notes(name: str, looks: Sequence[_Look], zone: tzinfo | None) -> Itera
         what = f"of {hollow} of {len(looks)} runs" if hollow < len(looks) else f"of all {len(looks)} runs"
         whose = "the cluster was read in part" if name else f"some clusters were not read as a whole (mostly: {often})"
         yield f"○ Hollow points are the least there was: in {what[3:]} {whose}."
+
+
+def _iter_pauses(buckets: Sequence[_Bucket]) -> Iterator[str]:
+    empty = sum(1 for bucket in buckets if not bucket.points)
+    if empty:
+        yield f"× also marks {empty} {'place' if empty == 1 else 'places'} without any run."
 
 
 def _describe_spell(why: str, looks: Sequence[_Look], zone: tzinfo | None) -> str:

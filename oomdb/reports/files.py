@@ -88,7 +88,7 @@ def write_exports(
     try:
         output_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
         page = output_dir / f"{STEM}.html"
-        if page.is_file():
+        if "html" in formats and page.is_file():
             content = _carry_on(content, page, backup=backup)
         rendered = {output_dir / f"{STEM}.{name}": FORMATS[name](content) for name in formats}
         changed = [path for path, data in rendered.items() if not _holds(path, data)]

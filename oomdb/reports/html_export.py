@@ -3,6 +3,7 @@
 import base64
 import functools
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 TITLE = "OOM / CrashLoopBackOff Report"
 _TEMPLATES = Path(__file__).parent / "templates"
 _GENERATED_AT = re.compile(rb'<meta name="generated-at" content="([0-9TZ:+-]{1,40})">')
-_MOST_TIMESTAMPS = 4  # of a row that are shown at once; the others fold
+_MOST_TIMESTAMPS, _MOST_FOLDED = 4, 16  # of a row that are shown at once, and that fold
 _MOST_PAST_REPORTS = 500
 _SHORT_NAMES = {OOM_KILLED: "OOM", CRASH_LOOP_BACK_OFF: "CrashLoopBackOffs"}  # as the legacy charts were headed
 
@@ -90,11 +91,12 @@ def render_html(content: ReportContent) -> bytes:
             details=[build_detail(row, content, types) for row in shown],
             left_out=len(content.rows) - len(shown),
             most_timestamps=_MOST_TIMESTAMPS,
+            most_folded=_MOST_FOLDED,
             past_reports=content.past_reports[:_MOST_PAST_REPORTS],
             past_left_out=max(len(content.past_reports) - _MOST_PAST_REPORTS, 0),
             when=functools.partial(format_for_people, zone=content.zone),
             day=format_day,
-            quote=quote,
+            quote=lambda name: quote(os.fsencode(name)),  # names need not be UTF-8
         )
     )
     return text.encode("utf-8", "replace")

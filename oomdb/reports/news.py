@@ -50,12 +50,13 @@ def _tell_rows(rows: Sequence[RowKey], since: str) -> str:
 
 def _tell_movers(changes: Changes) -> str:
     unknown = (
-        f" Not compared, since the week before was not looked at as this one: {_name_some(changes.movers_unknown)}."
+        f" Not compared, since one week was looked at less than the other: {_name_some(changes.movers_unknown)}."
         if changes.movers_unknown
         else ""
     )
     if not changes.movers:
-        return f"no namespace has more kills and loops than in the seven days before.{unknown}"
+        where = "no namespace that was looked at" if changes.movers_unknown else "no namespace"
+        return f"{where} has more kills and loops than in the seven days before.{unknown}"
     told = "; ".join(_tell_mover(mover) for mover in changes.movers)
     more = f"; and {changes.movers_left} more" if changes.movers_left else ""
     return f"{told}{more} (kills and loops of seven days, each once, against the seven days before).{unknown}"

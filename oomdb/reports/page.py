@@ -1,5 +1,6 @@
 """What the page says beside its charts, ready to print: the run's figures, the tables, the links to artifacts."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from oomdb.reports.content import ReportContent, ReportRow
 from oomdb.timespan import format_for_people
 
 NOT_KNOWN = "not known"
+ABSENT = "absent"  # of a cluster that earlier runs read and this one did not ask for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,17 +117,22 @@ def summarize(content: ReportContent, types: Sequence[str]) -> Summary:
     ]
     unread = [it for it in content.clusters if it.status not in READ]
     nothing = (NOT_KNOWN,) * len(types)
+    absent = [it.cluster for it in content.changes.dark if it.status == ABSENT]
     rows += [
         SummaryRow(cluster=it.cluster, counts=nothing, total=NOT_KNOWN, coverage=_tell_coverage(it), status=it.status)
         for it in unread
     ]
-    at_least = any(it.status != "complete" for it in content.clusters)
+    rows += [
+        SummaryRow(cluster=name, counts=nothing, total=NOT_KNOWN, coverage="no part of this run", status=ABSENT)
+        for name in absent
+    ]
+    at_least = bool(absent) or any(it.status != "complete" for it in content.clusters)
     of_types = Counter(row.type for row in content.rows)
     everything = SummaryRow(
         cluster="",
         counts=tuple(_count(of_types[type_], at_least) for type_ in types),
         total=_count(len(content.rows), at_least),
-        coverage=f"{len(read)} of {len(content.clusters)} clusters read",
+        coverage=f"{len(read)} of {len(content.clusters) + len(absent)} clusters read",
         status="",
     )
     return Summary(clusters=tuple(rows), all=everything, at_least=at_least)
@@ -148,7 +155,8 @@ def _iter_figures(content: ReportContent, types: Sequence[str]) -> Iterator[Figu
     run, clusters = content.run, content.clusters
     read = [it for it in clusters if it.status in READ]
     partly = sum(1 for it in read if it.status == "partial")
-    at_least = partly > 0 or len(read) < len(clusters)
+    known = len(clusters) + sum(1 for it in content.changes.dark if it.status == ABSENT)
+    at_least = partly > 0 or len(read) < known
     of_types = Counter(row.type for row in content.rows)
     yield Figure(
         name="Run",
@@ -156,9 +164,7 @@ def _iter_figures(content: ReportContent, types: Sequence[str]) -> Iterator[Figu
     )
     yield Figure(name="Began", text=format_for_people(run.started_at, content.zone))
     yield Figure(name="Time range", text=run.time_range)
-    yield Figure(
-        name="Clusters read", text=f"{len(read)} of {len(clusters)}{f', {partly} of them in part' if partly else ''}"
-    )
+    yield Figure(name="Clusters read", text=f"{len(read)} of {known}{f', {partly} of them in part' if partly else ''}")
     for name, counts in (
         ("Namespaces read", [it.namespaces_scanned for it in read]),
         ("Pods seen", [it.pods_seen for it in read]),
@@ -212,5 +218,5 @@ def _build_link(path: str, content: ReportContent) -> Link | None:
         return None
     at = Path(path)
     inside = at.is_relative_to(content.folder)
-    href = quote(at.relative_to(content.folder).as_posix()) if inside else at.as_uri()
+    href = quote(os.fsencode(at.relative_to(content.folder).as_posix())) if inside else at.as_uri()
     return Link(path=path, href=href, missing=path in content.missing_files)

@@ -302,6 +302,12 @@ def test_where_the_week_before_was_looked_at_more_a_rise_is_one(store: Store) ->
     assert (found.movers, found.movers_unknown) == ((mover("shop", 2, 1),), ())
 
 
+def test_a_week_that_was_looked_at_less_than_the_one_before_is_no_calm_one(store: Store) -> None:
+    record_days(store, range(7, 14), {"shop": [ago(days=8)]})
+    found = changes(store, record_days(store, [0], {"shop": [ago(days=8)]}))
+    assert (found.movers, found.movers_unknown) == ((), ("prod-a",))
+
+
 def test_clusters_that_are_no_part_of_the_run_have_no_movers(store: Store) -> None:
     record_days(store, TWO_WEEKS, {"shop": [ago(hours=1)]}, cluster="prod-a", scope="--current")
     run = record_days(store, TWO_WEEKS, {"bank": [ago(hours=1)]}, cluster="prod-b")

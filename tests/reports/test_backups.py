@@ -36,7 +36,7 @@ def test_a_folder_that_is_not_there_has_no_past_reports(tmp_path: Path) -> None:
     [
         ("oom_results_13-Jan-2026_12-10-22-EST.html", datetime(2026, 1, 13, 12, 10, 22), "EST"),  # noqa: DTZ001
         ("oom_results_13-Feb-2026_11-00-00--03.html", datetime(2026, 2, 13, 11, 0), "-03"),  # noqa: DTZ001
-        ("oom_results_13-Jan-2026_12-10-22-EST-2.html", datetime(2026, 1, 13, 12, 10, 22), "EST-2"),  # noqa: DTZ001
+        ("oom_results_13-Jan-2026_12-10-22-EST-2.html", datetime(2026, 1, 13, 12, 10, 22), "EST"),  # noqa: DTZ001
         ("oom_results_30-Feb-2026_12-10-22-EST.html", None, ""),
         ("oom_results_13-Foo-2026_12-10-22-EST.html", None, ""),
         ("oom_results_<script>.html", None, ""),

@@ -173,3 +173,21 @@ def test_a_series_without_runs_has_charts_without_points() -> None:
     charts = charts_of()
     assert [len(chart.places) for chart in charts.overall] == [0, 0]
     assert charts.clusters == ()
+
+
+def test_a_known_cluster_that_a_run_did_not_ask_for_makes_the_sum_the_least_there_was() -> None:
+    both = {"c1": "complete", "c2": "complete"}
+    month = timedelta(days=31)
+    ooms = charts_of(
+        point(1, kills(3) | kills(4, "c2"), statuses=both, at=START),
+        point(2, kills(3), at=START + timedelta(days=1)),
+        point(3, kills(3), at=START + month),
+    ).overall[0]
+    values = ooms.lines[0].values
+    assert [(value.count, value.at_least) for value in values] == [(7, False), (3, True), (3, False)]
+    assert values[1].title.endswith("at least 3 OOMKilled rows, 1 of 2 clusters not asked for")
+
+
+def test_places_without_a_run_are_told_below_the_chart() -> None:
+    points = [every_three_hours(number) for number in range(MOST_POINTS + 16) if not 8 <= number < 16]
+    assert chart_of("c1", *points).notes == ("× also marks 1 place without any run.",)

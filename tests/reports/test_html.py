@@ -166,7 +166,7 @@ def test_what_changed_is_told_in_words() -> None:
     )
     assert "Gone: 1 row (1 OOMKilled) since run 41 (2026-03-04 06:00:00 UTC): shop/p0 on c1." in seen
     assert "Worst movers of the week: shop on c1: 12 after 3; and 2 more" in seen
-    assert "the week before was not looked at as this one: c4." in seen
+    assert "one week was looked at less than the other: c4." in seen
     assert "Not compared: c2: not read by this run or the one before: none of their rows count as new or gone;" in seen
     assert "c3: compared only where both runs could read." in seen
     assert "Gone dark: no cluster" in seen
@@ -302,3 +302,24 @@ def test_a_page_tells_when_it_was_made() -> None:
     assert find_generated_at(render_html(content(generated_at=at))) == at
     assert find_generated_at(b"<html>a page of somebody else") is None
     assert find_generated_at(b'<meta name="generated-at" content="2026-99-99T00:00:00Z">') is None
+
+
+def test_a_known_cluster_that_the_run_did_not_ask_for_stands_in_the_summary_as_not_known() -> None:
+    gone = DarkCluster(cluster="c9", last_read_at=AT - timedelta(days=1), status="absent", error="")
+    seen = texts(content(row(), clusters=(C1,), changes=replace(NOTHING_CHANGED, dark=(gone,))))
+    assert "c9 not known not known not known no part of this run" in seen
+    assert "All ≥ 1 ≥ 0 ≥ 1 1 of 2 clusters read" in seen
+    assert "Clusters read 1 of 2" in seen
+
+
+def test_very_many_instants_of_a_row_are_cut_and_the_list_that_has_them_is_named() -> None:
+    stamps = [f"2026-03-{day:02}T00:00:00Z" for day in range(1, 31)]
+    seen = texts(content(row(timestamps=stamps)))
+    assert "and older ones: oomdb occurrences" in seen
+    assert "2026-03-11 00:00:00 UTC" in seen
+    assert "2026-03-10 00:00:00 UTC" not in seen
+
+
+def test_a_file_name_that_is_not_utf_8_is_linked_by_its_bytes() -> None:
+    told = content(past_reports=[describe_past_report("oom_results_\udcff.html")])
+    assert hrefs(told) == ["oom_results_%FF.html"]

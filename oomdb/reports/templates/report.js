@@ -49,7 +49,7 @@ for (const table of document.querySelectorAll("table.filterable")) {
   said.setAttribute("role", "status");
   box.append(label, input, said);
   table.parentElement.before(box);
-  const rows = Array.from(table.tBodies[0].rows, (row) => [row, row.textContent.toLowerCase()]);
+  const rows = Array.from(table.tBodies[0].querySelectorAll("tr:not(.nothing)"), (row) => [row, row.textContent.toLowerCase()]);
   const filter = () => {
     const words = input.value.toLowerCase().split(/\s+/);
     let shown = 0;
