@@ -36,7 +36,6 @@ from oomdb.kube.contexts import Context
 from oomdb.queries.instances import list_instances_of_run
 from oomdb.queries.selection import find_run
 from oomdb.reports.backups import STEM
-from oomdb.reports.files import write_exports
 from oomdb.reports.summary import render_run_summary
 from oomdb.settings import mask_password
 from oomdb.store.database import Store, database_path, open_for_writing
@@ -238,6 +237,8 @@ def _run(
     if result.clusters_read:
         _show_summary(app, store, result, owners)
         if wishes is not None:
+            from oomdb.reports.files import write_exports  # only who wants the page pays for its memory
+
             written = write_exports(
                 store,
                 result.run_id,
