@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oomdb.artifacts.local import ArtifactFolder
 from oomdb.cli.clusters import select_targets
 from oomdb.cli.collect_output import Tally, list_advice, render_coverage, render_findings
 from oomdb.cli.ending import end_with, stopping_on_sigterm
@@ -160,7 +159,7 @@ def collect_command(
         capture=None
         if no_artifacts
         else CaptureRequest(
-            folder=_artifact_folder(app),
+            folder=app.artifacts_in(app.output_folder),
             log_tail_lines=log_tail_lines,
             log_limit_bytes=log_limit_bytes,
             workers=ns_workers,
@@ -344,13 +343,6 @@ def _prepare_tarballs_folder(app: "App") -> None:
         prepare_tarballs_folder(app)
     except ArtifactError as err:
         note(f"warning: {err}", app)  # findings come first
-
-
-def _artifact_folder(app: "App") -> ArtifactFolder:
-    settings = app.settings
-    return ArtifactFolder(
-        app.output_folder, file_mode=settings.artifact_file_mode, folder_mode=settings.artifact_folder_mode
-    )
 
 
 def _print_namespaces(app: "App", targets: Sequence[ClusterTarget], request: CollectRequest) -> int:

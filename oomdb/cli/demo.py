@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from oomdb.artifacts.local import ArtifactFolder
 from oomdb.cli.export_output import show_export_result
 from oomdb.cli.options import DATABASE_NAME, command, option, pass_app
 from oomdb.cli.output import note
@@ -142,11 +141,9 @@ def _collect_at(store: Store, targets: Sequence[ClusterTarget], request: Collect
 
 
 def _build_request(app: "App", folder: Path) -> CollectRequest:
-    modes = app.settings
-    files = ArtifactFolder(folder, file_mode=modes.artifact_file_mode, folder_mode=modes.artifact_folder_mode)
     return CollectRequest(
         scan=ScanRequest(lookback=_LOOKBACK, detectors=load_detectors()),
-        capture=CaptureRequest(folder=files, log_tail_lines=None, log_limit_bytes=2**20, workers=2),
+        capture=CaptureRequest(folder=app.artifacts_in(folder), log_tail_lines=None, log_limit_bytes=2**20, workers=2),
         batch=3,
         timeout_seconds=10,
         retries=0,

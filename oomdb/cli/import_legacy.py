@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oomdb.artifacts.local import ArtifactFolder
 from oomdb.cli.ending import stopping_on_sigterm
 from oomdb.cli.import_output import ImportProgress, build_plan, build_summary
 from oomdb.cli.options import Output, command, option, pass_app
@@ -57,13 +56,10 @@ def import_command(
     has seen it. Exit code: 1 if a file could not be imported.
     """
     files = list_legacy_files(paths)
-    folder = ArtifactFolder(
-        app.output_folder,
-        file_mode=app.settings.artifact_file_mode,
-        folder_mode=app.settings.artifact_folder_mode,
-    )
     request = ImportRequest(
-        output_dir=app.output_folder, artifact_dirs=artifact_dirs, copy_to=folder if copy_artifacts else None
+        output_dir=app.output_folder,
+        artifact_dirs=artifact_dirs,
+        copy_to=app.artifacts_in(app.output_folder) if copy_artifacts else None,
     )
     with stopping_on_sigterm(), _opened(app, dry_run=dry_run) as store, ImportProgress(app) as progress:
         progress.begin("looking", len(files))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oomdb.artifacts.local import ArtifactFolder
 from oomdb.cli.collect_output import render_coverage, render_findings
 from oomdb.cli.ending import stopping_on_sigterm
 from oomdb.cli.options import command, option, pass_app
@@ -81,7 +80,7 @@ def ingest_command(
         lookback=_parse_time_range(time_range),
         detectors=load_detectors(),
         arguments=shlex.join(mask_password(argument) for argument in ["oomdb", *sys.argv[1:]]),
-        artifacts=None if no_artifacts else _artifact_folder(app),
+        artifacts=None if no_artifacts else app.artifacts_in(app.output_folder),
         log_limit_bytes=log_limit_bytes,
     )
     capture = _read(source, app.now)
@@ -128,10 +127,3 @@ def _parse_time_range(text: str) -> timedelta:
         return parse_span(text)
     except UsageError as err:
         raise UsageError(f"--time-range: {err}") from err
-
-
-def _artifact_folder(app: "App") -> ArtifactFolder:
-    settings = app.settings
-    return ArtifactFolder(
-        app.output_folder, file_mode=settings.artifact_file_mode, folder_mode=settings.artifact_folder_mode
-    )

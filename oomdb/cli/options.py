@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
     from pathlib import Path
 
+    from oomdb.artifacts.local import ArtifactFolder
     from oomdb.settings import Settings
 
 
@@ -57,6 +58,13 @@ class App:
     zone: "tzinfo | None"  # of people's output; None: the system's
     settings: "Settings"
     now: datetime  # UTC
+
+    def artifacts_in(self, output_dir: "Path") -> "ArtifactFolder":
+        """Return the artifact files of an output folder, which get the modes of the settings."""
+        from oomdb.artifacts.local import ArtifactFolder
+
+        modes = self.settings
+        return ArtifactFolder(output_dir, file_mode=modes.artifact_file_mode, folder_mode=modes.artifact_folder_mode)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

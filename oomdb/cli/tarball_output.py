@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oomdb.artifacts.bundle import TARBALLS_FOLDER, Bundle, write_bundle
-from oomdb.artifacts.local import ArtifactFolder
 from oomdb.cli.output import escape_controls, note, write
 from oomdb.queries.bundles import list_evidence_of_names
 from oomdb.queries.instances import list_instances_of_run
@@ -30,7 +29,7 @@ def prepare_tarballs_folder(app: "App") -> None:
     Raises:
         ArtifactError: if it cannot be made.
     """
-    _artifacts_of(app, app.output_folder).make_folder(TARBALLS_FOLDER)
+    app.artifacts_in(app.output_folder).make_folder(TARBALLS_FOLDER)
 
 
 def make_tarballs(app: "App", planned: Iterable[Tarball], source: Path) -> None:
@@ -75,13 +74,7 @@ def bundle_texts(app: "App", tarball: Tarball, source: Path, target: Path) -> Bu
     """Make one tarball in an output folder of what lies in another, or in the same, where it is not there yet."""
     paths = [it.path for it in tarball.texts if it.path]
     stamp = f"{app.now.astimezone(app.zone):%H-%M}"
-    return write_bundle(_artifacts_of(app, source), _artifacts_of(app, target), tarball.stem, paths, stamp=stamp)
-
-
-def _artifacts_of(app: "App", output_dir: Path) -> ArtifactFolder:
-    return ArtifactFolder(
-        output_dir, file_mode=app.settings.artifact_file_mode, folder_mode=app.settings.artifact_folder_mode
-    )
+    return write_bundle(app.artifacts_in(source), app.artifacts_in(target), tarball.stem, paths, stamp=stamp)
 
 
 def _iter_unsaved(texts: Iterable["SavedText"]) -> Iterator[str]:

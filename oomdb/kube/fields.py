@@ -2,12 +2,12 @@
 
 import base64
 import binascii
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from oomdb.errors import find_similar
 from oomdb.kube.contexts import make_plain, show
 
 
@@ -45,7 +45,7 @@ class Fields:
         """Note fields that the API does not have: a misspelt one would do nothing."""
         for key in self.values:
             if key not in known:
-                meant = find_similar(key, known)
+                meant = find_meant(key, known)
                 hint = f"did you mean '{meant}'?" if meant else "correct or remove it"
                 text = f"{make_plain(str(self._file))}: {self._label}: field {show(f'{self._prefix}{key}')}"
                 self._problems.append(f"{text} is not known; {hint}{'' if meant else '.'}")
@@ -134,9 +134,9 @@ def resolve(file: Path, path: str) -> Path:
     return file.absolute().parent / path
 
 
-def find_similar(key: object, known: Sequence[str]) -> str | None:
+def find_meant(key: object, known: Sequence[str]) -> str | None:
     """Return the known key that a misspelt one may mean, None where none is like it."""
-    return next(iter(difflib.get_close_matches(str(key)[:100], known, n=1, cutoff=0.75)), None)
+    return next(iter(find_similar(str(key)[:100], known, limit=1)), None)
 
 
 def kind_of(value: object) -> str:

@@ -11,7 +11,7 @@ import yaml
 from oomdb.errors import KubeconfigError
 from oomdb.kube.contexts import Kubeconfig, make_plain, show
 from oomdb.kube.entries import build_context
-from oomdb.kube.fields import RawEntry, find_similar, kind_of
+from oomdb.kube.fields import RawEntry, find_meant, kind_of
 from oomdb.kube.service_account import SERVICE_ACCOUNT_FOLDER, find_service_account
 
 _MAX_FILE_BYTES = 32 * 1024 * 1024  # some thousand contexts with their certificates inline are 10 MB
@@ -151,7 +151,7 @@ def _check_document(file: Path, values: Mapping[Any, Any]) -> None:
         raise _file_error(file, "current-context must be text; put it in quotes")
     for key in values:
         # other tools keep their own things in here; only what is meant for us and misspelt is refused
-        meant = None if key in _DOCUMENT_FIELDS else find_similar(key, _DOCUMENT_FIELDS)
+        meant = None if key in _DOCUMENT_FIELDS else find_meant(key, _DOCUMENT_FIELDS)
         if meant:
             raise _file_error(file, f"field {show(key)} is not known; did you mean '{meant}'?")
 

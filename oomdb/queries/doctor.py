@@ -9,14 +9,13 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from oomdb.errors import StoreError
 from oomdb.model import Check, CheckStatus
+from oomdb.queries.lists import KNOWN_FOR
 from oomdb.queries.namespaces import parse_named
 from oomdb.store.checks import check_file
 from oomdb.store.database import Store, database_path, network_warnings, open_for_reading
 from oomdb.store.runs import list_abandoned_runs, process_is_alive
 from oomdb.store.schema import REVISION, run_clusters, runs
 from oomdb.timespan import format_for_people
-
-KNOWN_FOR = timedelta(days=30)  # a cluster that nobody tried to read for longer is taken as gone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -167,7 +167,7 @@ def record_import(store: Store, run: ImportedRun, before: FoldedBefore) -> Recor
         run_id = _insert_run(conn, run)
         before.check(conn)
         folded = before.fold(conn, run.rows)
-        put_artifacts(conn, [_artifact_row(run_id, cluster, artifact) for cluster, artifact in run.artifacts])
+        put_artifacts(conn, run_id, run.artifacts)
         insert_sorted(conn, findings, list(_finding_rows(run_id, run, folded)))
         new = _write_occurrences(conn, run_id, folded)
         put_pods(conn, (_pod_row(run_id, row) for row in run.rows))
@@ -409,23 +409,6 @@ def _cluster_row(run_id: int, cluster: str, status: ScanStatus) -> dict[str, Any
 
 
 _UNKNOWN = "the imported files do not say whether it was read"
-
-
-def _artifact_row(run_id: int, cluster: str, artifact: Artifact) -> dict[str, Any]:
-    return {
-        "run_id": run_id,
-        "cluster": cluster,
-        "namespace": artifact.namespace,
-        "pod": artifact.pod,
-        "pod_uid": artifact.pod_uid,
-        "kind": artifact.kind,
-        "status": artifact.status,
-        "path": artifact.path,
-        "size_bytes": artifact.size_bytes,
-        "sha256": artifact.sha256,
-        "message": artifact.message,
-        "captured_at": artifact.captured_at,
-    }
 
 
 def _file_row(run_id: int, run: ImportedRun) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, Table, bindparam, case, delete, insert, select, update
 
+from oomdb.model import Artifact
 from oomdb.store.dialect import Upsert, greatest, least, stored_day, texts_in, upsert
 from oomdb.store.folding import Occurrence
 from oomdb.store.prepared import Prepared
@@ -33,8 +34,25 @@ def insert_sorted(conn: Connection, table: Table, rows: Sequence[Mapping[str, An
     _INSERTS[table.name].execute(conn, _sorted_by_key(table, rows))
 
 
-def put_artifacts(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write artifacts; one that the run has captured already is replaced."""
+def put_artifacts(conn: Connection, run_id: int, captured: Iterable[tuple[str, Artifact]]) -> None:
+    """Write what a run captured, each with its cluster; one that the run has captured already is replaced."""
+    rows = [
+        {
+            "run_id": run_id,
+            "cluster": cluster,
+            "namespace": artifact.namespace,
+            "pod": artifact.pod,
+            "pod_uid": artifact.pod_uid,
+            "kind": artifact.kind,
+            "status": artifact.status,
+            "path": artifact.path,
+            "size_bytes": artifact.size_bytes,
+            "sha256": artifact.sha256,
+            "message": artifact.message,
+            "captured_at": artifact.captured_at,
+        }
+        for cluster, artifact in captured
+    ]
     _PUT_ARTIFACTS.execute(conn, _sorted_by_key(artifacts, rows))
 
 

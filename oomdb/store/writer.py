@@ -104,7 +104,7 @@ def record_scan(store: Store, run_id: int, scan: ClusterScan, *, seen_at: dateti
         if run.recorded:
             _forget(conn, run_id, scan.cluster)
         folded = fold_with_stored(conn, scan.cluster, scan.findings, seen_at)
-        _write_artifacts(conn, run_id, scan)
+        put_artifacts(conn, run_id, ((scan.cluster, artifact) for artifact in scan.artifacts))
         _write_findings(conn, run_id, scan.cluster, folded)
         _write_occurrences(conn, run_id, scan.cluster, folded)
         _write_pods(conn, run_id, scan)
@@ -120,27 +120,6 @@ def _forget(conn: Connection, run_id: int, cluster: str) -> None:
     """Delete what the run has recorded of the cluster."""
     for table in (findings, suspects, run_gaps, run_counts, run_clusters):
         conn.execute(delete(table).where(table.c.run_id == run_id, table.c.cluster == cluster))
-
-
-def _write_artifacts(conn: Connection, run_id: int, scan: ClusterScan) -> None:
-    rows = [
-        {
-            "run_id": run_id,
-            "cluster": scan.cluster,
-            "namespace": artifact.namespace,
-            "pod": artifact.pod,
-            "pod_uid": artifact.pod_uid,
-            "kind": artifact.kind,
-            "status": artifact.status,
-            "path": artifact.path,
-            "size_bytes": artifact.size_bytes,
-            "sha256": artifact.sha256,
-            "message": artifact.message,
-            "captured_at": artifact.captured_at,
-        }
-        for artifact in scan.artifacts
-    ]
-    put_artifacts(conn, rows)
 
 
 def _write_findings(conn: Connection, run_id: int, cluster: str, folded: Sequence[FoldedFinding]) -> None:
