@@ -44,7 +44,7 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.import_into:  # the child that is killed
         database, folder = asked.import_into
-        with open_for_writing(database) as store:
+        with open_for_writing(database, bulk=True) as store:
             import_folder(store, Path(folder))
         return 0
     with tempfile.TemporaryDirectory(prefix="oomdb-benchmark-") as place:
@@ -158,7 +158,7 @@ def _render_json(at: datetime, shown: Sequence[_Trouble]) -> str:
 
 
 def _measure(database: Path, folder: Path, truth: Written) -> int:
-    with open_for_writing(str(database)) as store:
+    with open_for_writing(str(database), bulk=True) as store:
         began = time.process_time()
         rows = import_folder(store, folder)
         first_seconds = time.process_time() - began
@@ -198,7 +198,7 @@ def _kill(place: Path) -> int:
                 child.send_signal(signal.SIGKILL)
                 stopped += 1
     subprocess.run(command, check=True)
-    with open_for_writing(str(whole)) as store:
+    with open_for_writing(str(whole), bulk=True) as store:
         import_folder(store, folder)
     differing = [name for name in TABLES if _read(killed, name) != _read(whole, name)]
     return report(

@@ -103,7 +103,7 @@ def _opened(app: "App", *, dry_run: bool) -> Iterator[Store | None]:
     opened: Callable[[], Store] = (
         (lambda: open_for_reading(app.database))
         if dry_run
-        else (lambda: open_for_writing(app.database, file_mode=app.settings.database_file_mode))
+        else (lambda: open_for_writing(app.database, file_mode=app.settings.database_file_mode, bulk=True))
     )
     with opened() as store:
         for warning in store.warnings:

@@ -59,7 +59,7 @@ def open_imported_folder(folder: Path, app: "App") -> Iterator[ImportedFolder]:
     files = list_legacy_files([folder])
     with (
         tempfile.TemporaryDirectory(prefix="oomdb-") as scratch,
-        open_for_writing(str(Path(scratch) / DATABASE_NAME)) as store,
+        open_for_writing(str(Path(scratch) / DATABASE_NAME), bulk=True) as store,
     ):
         with ImportProgress(app) as progress:
             progress.begin("looking", len(files))

@@ -25,6 +25,8 @@ from oomdb.store.views import create_views, drop_views, list_stale_views
 BUSY_TIMEOUT_SECONDS = 30  # how long a writer waits for another one
 WAIT_WITHOUT_SIGNALS_MS = 200  # while SQLite itself waits for a lock, Python hears no Ctrl-C
 PAUSE_BETWEEN_TRIES_SECONDS = 0.02  # of a change of the journal mode, which takes a few milliseconds
+# a page that changes with each of many transactions is then written back to the database once for a hundred of them
+BULK_CACHE_KIB, BULK_LOG_PAGES = 16 * 1024, 8192
 PATIENCE_OF_CLOSE_MS = 1000  # how long a close waits for readers: most are done by then
 # file systems whose locks and shared memory WAL cannot rely on (https://sqlite.org/wal.html, "all processes … must be
 # on the same host computer")
@@ -144,6 +146,7 @@ def open_for_writing(
     target: str,
     *,
     file_mode: int = 0o600,
+    bulk: bool = False,
     busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS,
     migrations: Migrations = OWN_MIGRATIONS,
     mounts: Path = _MOUNTS,
@@ -155,6 +158,7 @@ def open_for_writing(
     Args:
         target: a path, or `sqlite:///path`.
         file_mode: of a database that is created, whatever the umask.
+        bulk: thousands of transactions follow each other: SQLite takes more memory, and 32 MiB of disk for its log.
         busy_timeout_seconds: how long each transaction waits for another writer.
         migrations: those that lead to the newest revision.
         mounts: the system's table of mounted file systems, in the format of /proc/mounts.
@@ -172,7 +176,7 @@ def open_for_writing(
     except OSError as err:
         raise StoreError(f"{path}: cannot create the database: {err.strerror}.") from err
     warnings = network_warnings(path, mounts)
-    engine = _create_engine(path, wal=not warnings, busy_timeout_seconds=busy_timeout_seconds)
+    engine = _create_engine(path, wal=not warnings, bulk=bulk, busy_timeout_seconds=busy_timeout_seconds)
     store = Store(path, engine=engine, migrations=migrations, warnings=warnings)
     try:
         _bring_up_to_date(store)
@@ -381,7 +385,12 @@ def _checked_revision(conn: Connection, store: Store) -> str | None:
 
 
 def _create_engine(
-    path: Path, *, wal: bool = True, read_only: bool = False, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS
+    path: Path,
+    *,
+    wal: bool = True,
+    read_only: bool = False,
+    bulk: bool = False,
+    busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS,
 ) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
@@ -398,6 +407,9 @@ def _create_engine(
                 _set_journal_mode(connection, "WAL" if wal else "DELETE", patience_seconds=busy_timeout_seconds)
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("PRAGMA secure_delete=OFF")
+        if bulk:
+            connection.execute(f"PRAGMA cache_size=-{BULK_CACHE_KIB}")
+            connection.execute(f"PRAGMA wal_autocheckpoint={BULK_LOG_PAGES}")
         connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")

@@ -73,13 +73,13 @@ def texts_in(parameter: str) -> TableValuedAlias:
     return func.json_each(bindparam(parameter, type_=Text)).table_valued(column("value", Text))
 
 
-def spans_in(parameter: str) -> tuple[TableValuedAlias, tuple[ColumnElement[Any], ...]]:
-    """Build a table of the JSON lists `[since, until, text]` that a parameter holds, and the three columns of it.
+def triples_in(parameter: str) -> tuple[TableValuedAlias, tuple[ColumnElement[Any], ...]]:
+    """Build a table of the JSON lists of three texts that a parameter holds, and the three columns of it.
 
-    The instants are texts as `format_stored` gives them; texts must have no NUL.
+    Instants are texts as `format_stored` gives them; texts must have no NUL.
     """
-    spans = func.json_each(bindparam(parameter, type_=Text)).table_valued(column("value", Text))
-    return spans, tuple(func.json_extract(spans.c.value, f"$[{number}]", type_=Text) for number in range(3))
+    triples = func.json_each(bindparam(parameter, type_=Text)).table_valued(column("value", Text))
+    return triples, tuple(func.json_extract(triples.c.value, f"$[{number}]", type_=Text) for number in range(3))
 
 
 @lru_cache(maxsize=4096)  # those of a run come again in its tables, and in the run after it

@@ -7,6 +7,7 @@ is stored of its pod; `fold` gives a collected sighting the occurrence that an i
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from oomdb.model import CRASH_LOOP_BACK_OFF, TimeQuality, WorkloadRef
 from oomdb.store.folding import Occurrence, told_identity, touches, unknown_container
@@ -19,8 +20,7 @@ SHORTEST_BACK_OFF = timedelta(
 Place = tuple[str, str, str, str]  # cluster, namespace, pod, type
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportedRow:
+class ImportedRow(NamedTuple):
     """One row of a legacy run; `undated` where it tells of something whose time is not known."""
 
     cluster: str

@@ -1,32 +1,38 @@
 """Recording the run that a legacy file tells of, in one transaction; and which files are known."""
 
 import hashlib
+import itertools
 import json
+import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, bindparam, insert, select
 
 from oomdb.model import Artifact, ScanStatus, TimeQuality
 from oomdb.store.database import Store, refresh_statistics
-from oomdb.store.dialect import day_of, format_stored, parse_stored, spans_in, texts_in, unindexed
+from oomdb.store.dialect import day_of, format_stored, parse_stored, texts_in, triples_in, unindexed
 from oomdb.store.folding import LONGEST_PAUSE_OF_A_LOOP, SAME_INSTANT, Occurrence, finding_key
 from oomdb.store.import_folding import FoldedRow, ImportedRow, Place, fold_rows
 from oomdb.store.prepared import Prepared
 from oomdb.store.rows import (
+    bind_finding,
     count_days,
     encode_timestamps,
+    insert_findings,
     insert_sorted,
+    of_run,
     put_artifacts,
     put_pods,
     see_again,
     see_as_known,
+    see_pods_again,
 )
-from oomdb.store.schema import findings, import_files, occurrences, run_clusters, run_counts, runs
+from oomdb.store.schema import import_files, occurrences, run_clusters, run_counts, runs
 from oomdb.timespan import format_instant
 
 SCOPE = "all"  # nobody knows what the legacy script was told to leave out
@@ -115,42 +121,57 @@ def list_clusters_of_runs(store: Store, run_ids: Iterable[int]) -> set[str]:
         return set(conn.execute(_CLUSTERS, {"runs": json.dumps(sorted(map(str, run_ids)))}).scalars())
 
 
-class FoldedBefore:
-    """What the rows of an import were folded into, for as long as nobody else writes: most rows come again.
+class ToldBefore(NamedTuple):
+    """A row that an earlier run of this import told letter by letter, and what became of it.
+
+    `finding` are the values of its finding, as the driver takes them, whatever the run.
+    """
+
+    row: ImportedRow
+    known: Sequence[Occurrence]
+    finding: tuple[Any, ...]
+
+
+class RowsBefore:
+    """What became of the rows of an import, for as long as nobody else writes: most rows come again.
 
     The windows of legacy runs overlap, so that a kill is told of letter by letter in run after run.
     """
 
     def __init__(self) -> None:
         self._state: tuple[int, int] | None = None
-        self._known: dict[tuple[Place, tuple[datetime, ...], tuple[str, ...]], tuple[Occurrence, ...]] = {}
+        self._told: dict[ImportedRow, ToldBefore] = {}
 
     def check(self, conn: Connection) -> None:
         """Forget everything where another connection has written meanwhile (sqlite.org/pragma.html, data_version)."""
-        version = conn.exec_driver_sql("PRAGMA data_version").scalar_one()
-        state = (id(conn.connection.driver_connection), version)
-        if state != self._state or len(self._known) > _ROWS_REMEMBERED:
+        driver = conn.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        [version] = driver.execute("PRAGMA data_version").fetchone()
+        state = (id(driver), version)
+        if state != self._state or len(self._told) > _ROWS_REMEMBERED:
             self._state = state
-            self._known.clear()
+            self._told.clear()
 
-    def fold(self, conn: Connection, rows: Sequence[ImportedRow]) -> list[FoldedRow]:
-        """Fold the rows of one run with what is stored."""
-        found = [(row, self._known.get((row.place, row.instants, row.sources))) for row in rows]
-        others = [row for row, known in found if known is None]
-        again = [FoldedRow(row, (), (), known) for row, known in found if known is not None]
-        return [*again, *fold_rows(others, _read_stored(conn, others))]
+    def split(self, rows: Iterable[ImportedRow]) -> tuple[list[ToldBefore], list[ImportedRow]]:
+        """Return the rows that were told before, and the others."""
+        told, others = [], []
+        for row in rows:
+            before = self._told.get(row)
+            if before is None:
+                others.append(row)
+            else:
+                told.append(before)
+        return told, others
 
-    def keep(self, folded: Iterable[FoldedRow]) -> None:
-        """Remember what was folded, once it is stored."""
-        for item in folded:
-            key = (item.row.place, item.row.instants, item.row.sources)
-            self._known[key] = (*item.new, *item.longer, *item.known)
+    def keep(self, told: Iterable[ToldBefore]) -> None:
+        """Remember what became of rows, once it is stored."""
+        self._told.update((it.row, it) for it in told)
 
 
-_ROWS_REMEMBERED = 100_000  # some fifty megabytes
+_ROWS_REMEMBERED = 50_000  # some fifty megabytes
 
 
-def record_import(store: Store, run: ImportedRun, before: FoldedBefore) -> RecordedImport | None:
+def record_import(store: Store, run: ImportedRun, before: RowsBefore) -> RecordedImport | None:
     """Record a run in one transaction; None where it is stored by now: another process was faster.
 
     Args:
@@ -166,16 +187,19 @@ def record_import(store: Store, run: ImportedRun, before: FoldedBefore) -> Recor
             return None
         run_id = _insert_run(conn, run)
         before.check(conn)
-        folded = before.fold(conn, run.rows)
+        told, others = before.split(run.rows)
+        folded = fold_rows(others, _read_stored(conn, others))
+        told_now = [_tell(conn, it) for it in folded]
         put_artifacts(conn, run_id, run.artifacts)
-        insert_sorted(conn, findings, list(_finding_rows(run_id, run, folded)))
-        new = _write_occurrences(conn, run_id, folded)
-        put_pods(conn, (_pod_row(run_id, row) for row in run.rows))
-        insert_sorted(conn, run_counts, list(_count_rows(run_id, folded)))
+        insert_findings(conn, _finding_values(run_id, run, [*told, *told_now]))
+        _write_occurrences(conn, run_id, folded, told)
+        put_pods(conn, (_pod_row(run_id, row) for row in others))
+        see_pods_again(conn, run_id, {(it.row.pod, it.row.namespace, it.row.cluster) for it in told})
+        insert_sorted(conn, run_counts, list(_count_rows(run_id, run.rows, folded)))
         insert_sorted(conn, run_clusters, [_cluster_row(run_id, *it) for it in run.clusters.items()])
         _NOTE_FILE.run(conn, _file_row(run_id, run))
-    before.keep(folded)
-    return RecordedImport(run_id=run_id, new_occurrences=new)
+    before.keep(told_now)
+    return RecordedImport(run_id=run_id, new_occurrences=sum(len(it.new) for it in folded))
 
 
 def finish_imports(store: Store) -> None:
@@ -186,7 +210,7 @@ def finish_imports(store: Store) -> None:
 
 def _build_near() -> Select[Any]:
     """Build the query of what begins within spans of time in pods: spans as [since, until, pod]."""
-    spans, (since, until, pod) = spans_in("spans")
+    spans, (since, until, pod) = triples_in("spans")
     near = and_(occurrences.c.occurred_at.between(since, until), occurrences.c.pod == pod)
     # an outer join, whose order is fixed: ANALYZE can make SQLite go through all occurrences first
     return select(*_STORED).select_from(spans.outerjoin(occurrences, near))
@@ -215,7 +239,7 @@ _NOTE_FILE = Prepared(insert(import_files), [it.name for it in import_files.c if
 
 
 def _is_known(conn: Connection, run: ImportedRun) -> bool:
-    known = [parse_stored(at) for (at,) in _WITH_HASH.run(conn, {"sha256": run.file.sha256})]
+    known = [parse_stored(at) for (at,) in _WITH_HASH.run(conn, {"sha256": run.file.sha256}).fetchall()]
     return run.run_at in known if run.file.is_empty else bool(known)
 
 
@@ -249,13 +273,13 @@ def _read_stored(conn: Connection, rows: Sequence[ImportedRow]) -> Mapping[Place
     spans = [[format_stored(since), format_stored(until), pod] for since, until, pod in _iter_spans(rows)]
     if not spans:
         return {}
-    found: list[Any] = list(_NEAR.run(conn, {"spans": json.dumps(spans, ensure_ascii=False)}).all())
+    found: list[Any] = list(_NEAR.run(conn, {"spans": json.dumps(spans, ensure_ascii=False)}).fetchall())
     loops = [row for row in rows if row.is_loop and row.instants]
     if loops:
         since = min(row.instants[0] for row in loops) - LONGEST_PAUSE_OF_A_LOOP
         until = max(row.instants[-1] for row in loops) + LONGEST_PAUSE_OF_A_LOOP
         pods = json.dumps(sorted({row.pod for row in loops}), ensure_ascii=False)
-        found += _LASTING.run(conn, {"since": since, "until": until, "pods": pods}).all()
+        found += _LASTING.run(conn, {"since": since, "until": until, "pods": pods}).fetchall()
     stored: defaultdict[Place, dict[str, Occurrence]] = defaultdict(dict)
     for cluster, namespace, pod, *fields in found:
         if cluster is not None:
@@ -287,18 +311,18 @@ def _iter_spans(rows: Iterable[ImportedRow]) -> Iterator[tuple[datetime, datetim
                 yield at - SAME_INSTANT, at + SAME_INSTANT, row.pod
 
 
-def _write_occurrences(conn: Connection, run_id: int, folded: Sequence[FoldedRow]) -> int:
+def _write_occurrences(conn: Connection, run_id: int, folded: Sequence[FoldedRow], told: Sequence[ToldBefore]) -> None:
     begun = [_occurrence_row(run_id, item.row, it) for item in folded for it in item.new]
     insert_sorted(conn, occurrences, begun)
     see_again(conn, run_id, (it for item in folded for it in item.longer))
-    see_as_known(conn, run_id, {it.identity for item in folded for it in item.known})
+    known = itertools.chain(*(it.known for it in folded), *(it.known for it in told))
+    see_as_known(conn, run_id, {it.identity for it in known})
     days = Counter(
         (item.row.workload.name, day_of(it.occurred_at), item.row.type, item.row.cluster, item.row.namespace)
         for item in folded
         for it in item.new
     )
     count_days(conn, days)
-    return len(begun)
 
 
 def _place(row: ImportedRow) -> dict[str, str]:
@@ -316,23 +340,25 @@ def _place(row: ImportedRow) -> dict[str, str]:
     }
 
 
-def _finding_rows(run_id: int, run: ImportedRun, folded: Iterable[FoldedRow]) -> Iterator[dict[str, Any]]:
+def _tell(conn: Connection, folded: FoldedRow) -> ToldBefore:
+    row = folded.row
+    finding = {
+        "finding_key": finding_key(row.cluster, row.namespace, row.pod, "", "", row.type),
+        **_place(row),
+        "occurrences": folded.occurrences,
+        "first_at": row.instants[0] if row.instants else None,
+        "last_at": row.instants[-1] if row.instants else None,
+        "timestamps": encode_timestamps(row.instants, undated=row.undated),
+        "sources": ";".join(row.sources),
+        "evidence": EVIDENCE,
+        "pod_gone": None,
+    }
+    return ToldBefore(row, (*folded.new, *folded.longer, *folded.known), bind_finding(conn, finding))
+
+
+def _finding_values(run_id: int, run: ImportedRun, told: Iterable[ToldBefore]) -> list[tuple[Any, ...]]:
     saved = {(cluster, it.namespace, it.pod) for cluster, it in run.artifacts if it.status in ("ok", "empty")}
-    for item in folded:
-        row = item.row
-        yield {
-            "run_id": run_id,
-            "finding_key": finding_key(row.cluster, row.namespace, row.pod, "", "", row.type),
-            **_place(row),
-            "occurrences": item.occurrences,
-            "first_at": row.instants[0] if row.instants else None,
-            "last_at": row.instants[-1] if row.instants else None,
-            "timestamps": encode_timestamps(row.instants, undated=row.undated),
-            "sources": ";".join(row.sources),
-            "evidence": EVIDENCE,
-            "pod_gone": None,
-            "artifacts_from": run_id if (row.cluster, row.namespace, row.pod) in saved else None,
-        }
+    return [of_run(it.finding, run_id, run_id if it.row.place[:3] in saved else None) for it in told]
 
 
 def _occurrence_row(run_id: int, row: ImportedRow, occurrence: Occurrence) -> dict[str, Any]:
@@ -368,20 +394,19 @@ def _pod_row(run_id: int, row: ImportedRow) -> dict[str, Any]:
     }
 
 
-def _count_rows(run_id: int, folded: Iterable[FoldedRow]) -> Iterator[dict[str, Any]]:
-    counts: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+def _count_rows(run_id: int, rows: Iterable[ImportedRow], folded: Iterable[FoldedRow]) -> Iterator[dict[str, Any]]:
+    counts = Counter((row.cluster, row.type) for row in rows)
+    new: Counter[tuple[str, str]] = Counter()
     for item in folded:
-        count = counts[item.row.cluster, item.row.type]
-        count[0] += 1
-        count[1] += len(item.new)
-    for (cluster, type_), (count_of_rows, count_of_new) in counts.items():
+        new[item.row.cluster, item.row.type] += len(item.new)
+    for (cluster, type_), count in counts.items():
         yield {
             "run_id": run_id,
             "cluster": cluster,
             "type": type_,
-            "rows": count_of_rows,
-            "findings": count_of_rows,
-            "new_occurrences": count_of_new,
+            "rows": count,
+            "findings": count,
+            "new_occurrences": new[cluster, type_],
         }
 
 

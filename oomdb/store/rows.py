@@ -6,10 +6,23 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Table, bindparam, case, delete, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Integer,
+    Table,
+    Update,
+    bindparam,
+    case,
+    delete,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
 from oomdb.model import Artifact
-from oomdb.store.dialect import Upsert, greatest, least, stored_day, texts_in, upsert
+from oomdb.store.dialect import Upsert, greatest, least, stored_day, texts_in, triples_in, upsert
 from oomdb.store.folding import Occurrence
 from oomdb.store.prepared import Prepared
 from oomdb.store.schema import (
@@ -25,13 +38,30 @@ from oomdb.store.schema import (
 )
 from oomdb.timespan import format_instant
 
+_SEEN_BY_RUN: BindParameter[int] = bindparam("seen_by_run", type_=Integer)
 DayKey = tuple[str, str, str, str, str]  # workload, day, type, cluster, namespace
+_POD_KEY = ("pod", "namespace", "cluster")
 _DAY_KEY = ("workload", "day", "type", "cluster", "namespace")
 
 
 def insert_sorted(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert new rows in the order of the table's key."""
     _INSERTS[table.name].execute(conn, _sorted_by_key(table, rows))
+
+
+def bind_finding(conn: Connection, row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the values of a finding as the driver takes them, but for those that its run tells: `of_run` adds them."""
+    return _INSERTS[findings.name].bind(conn, {**row, "run_id": None, "artifacts_from": None})[1:-1]
+
+
+def of_run(finding: tuple[Any, ...], run_id: int, artifacts_from: int | None) -> tuple[Any, ...]:
+    """Return the values of a finding, of which everything but these two is the same in another run."""
+    return run_id, *finding, artifacts_from
+
+
+def insert_findings(conn: Connection, values: Iterable[tuple[Any, ...]]) -> None:
+    """Insert new findings, values as `of_run` gives them, in the order of the table's key."""
+    _INSERTS[findings.name].execute_bound(conn, sorted(values, key=itemgetter(0, 1)))
 
 
 def put_artifacts(conn: Connection, run_id: int, captured: Iterable[tuple[str, Artifact]]) -> None:
@@ -60,6 +90,13 @@ def put_pods(conn: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
     """Note pods that have a finding, each of which may be known already."""
     each_once = {(it["pod"], it["namespace"], it["cluster"]): it for it in rows}
     _PUT_PODS.execute(conn, _sorted_by_key(pods, each_once.values()))
+
+
+def see_pods_again(conn: Connection, run_id: int, places: Iterable[tuple[str, str, str]]) -> None:
+    """Note that a run has findings of pods that are known, each as (pod, namespace, cluster)."""
+    listed = json.dumps(sorted(set(places)), ensure_ascii=False)
+    if listed != "[]":
+        _SEE_PODS_AGAIN.run(conn, {"places": listed, "seen_by_run": run_id})
 
 
 def count_days(conn: Connection, days: Mapping[DayKey, int]) -> None:
@@ -138,6 +175,12 @@ def _build_put_pods() -> Upsert:
     )
 
 
+def _build_see_pods_again() -> Update:
+    places, columns = triples_in("places")
+    listed = tuple_(*(pods.c[name] for name in _POD_KEY)).in_(select(*columns).select_from(places))
+    return update(pods).where(listed).values(last_run_id=greatest(pods.c.last_run_id, _SEEN_BY_RUN))
+
+
 def _build_count_days() -> Upsert:
     statement = upsert(daily_counts)
     return statement.on_conflict_do_update(
@@ -145,6 +188,10 @@ def _build_count_days() -> Upsert:
         set_={"occurrences": daily_counts.c.occurrences + statement.excluded.occurrences},
     )
 
+
+# what `of_run` and `insert_findings` know of the table
+assert findings.c.keys()[:2] == ["run_id", "finding_key"]
+assert findings.c.keys()[-1] == "artifacts_from"
 
 _OF_DAY = [daily_counts.c[name] == bindparam(f"of_{name}") for name in _DAY_KEY]
 _OF_FORMER = occurrences.c.identity == bindparam("former_identity")
@@ -156,9 +203,10 @@ _INSERTS = {
 }
 _PUT_ARTIFACTS = Prepared(_build_put_artifacts(), artifacts.c.keys())
 _PUT_PODS = Prepared(_build_put_pods(), pods.c.keys())
+_SEE_PODS_AGAIN = Prepared(_build_see_pods_again(), ("last_run_id",))
 _COUNT_DAYS = Prepared(_build_count_days(), daily_counts.c.keys())
 # a slow run may come after a later one that saw it too
-_LATEST_RUN = greatest(occurrences.c.last_run_id, bindparam("seen_by_run", type_=Integer))
+_LATEST_RUN = greatest(occurrences.c.last_run_id, _SEEN_BY_RUN)
 _SEE_AGAIN = Prepared(
     update(occurrences).where(occurrences.c.identity == bindparam("known_identity")).values(last_run_id=_LATEST_RUN),
     ("last_seen_at", "container_id", "exit_code", "reason", "restart_count"),

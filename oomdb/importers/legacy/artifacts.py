@@ -57,16 +57,21 @@ class ArtifactSearch:
         Raises:
             ArtifactError: if a file cannot be copied, because the disk is full for example.
         """
-        paths: dict[ArtifactKind, str] = {"description": row.description_file, "log": row.pod_log_file}
-        return [self._find(row, kind, path.strip(), captured_at) for kind, path in paths.items() if path.strip()]
+        paths: tuple[tuple[ArtifactKind, str], ...]
+        paths = (("description", row.description_file), ("log", row.pod_log_file))
+        return [self._find(row, kind, path, captured_at) for kind, path in paths if path]
 
     def _find(self, row: LegacyRow, kind: ArtifactKind, path: str, captured_at: datetime) -> Artifact | None:
         folder, _, name = path.rpartition("/")
-        places = self._list_places(row.cluster, folder)
-        place = next((it for it in places if name in it.names), None)
-        parts = _NAME.fullmatch(name)
-        if parts and places and place is None:
+        places = self._places.get((row.cluster, folder)) or self._list_places(row.cluster, folder)
+        place = None
+        for it in places:
+            if name in it.names:
+                place = it
+                break
+        if place is None and places:
             return None  # most are: old ones are cleared away
+        parts = _NAME.fullmatch(name)
         ref = PodRef(row.namespace, row.pod, "")
         if parts is None or parts[2] != _SUFFIXES[kind]:
             return build_artifact(ref, captured_at, kind, "error", _tell("not opened: not an artifact's name", path))

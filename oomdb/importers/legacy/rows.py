@@ -2,24 +2,25 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 from oomdb.importers.legacy.csv_table import LegacyRow
-from oomdb.model import CRASH_LOOP_BACK_OFF, OOM_KILLED, WorkloadRef
-from oomdb.store.import_folding import ImportedRow
+from oomdb.model import CRASH_LOOP_BACK_OFF, OOM_KILLED
+from oomdb.store.import_folding import ImportedRow, Place
 from oomdb.workloads import find_workload
 
 FOUND_BY = "FoundBy"  # of 8 columns: Prometheus saw something, an OOM or a crash loop
 PROMETHEUS = "Prometheus-detected"  # stood where a time should be, in 9 columns of December 2025
+_ROWS_REMEMBERED = 16384
 _TYPES = {it.lower(): it for it in (OOM_KILLED, CRASH_LOOP_BACK_OFF, FOUND_BY)}
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
 
 
-@dataclass(frozen=True, slots=True)
-class ReadRow:
+class ReadRow(NamedTuple):
     """A row as the store takes it; `unread` are the texts among its times that are none."""
 
     line: int
@@ -42,34 +43,40 @@ def read_rows(rows: Iterable[LegacyRow]) -> list[ReadRow]:
 
     A row that Prometheus alone told of has a type of its own, and counts as neither: nobody looked at the pod.
     """
-    found: dict[tuple[str, str, str, str], ReadRow] = {}
-    for row in rows:
-        times = _read_times(row.timestamps)
-        type_ = _TYPES.get(row.type.lower(), row.type)
-        read = ReadRow(
-            row.line,
-            ImportedRow(
-                cluster=row.cluster,
-                namespace=row.namespace,
-                pod=row.pod,
-                type=f"{type_} ({PROMETHEUS})" if times.by_prometheus else type_,
-                application=row.application.strip(),
-                component=row.component.strip(),
-                workload=_guess_workload(row.pod),
-                sources=_read_sources(row.sources),
-                instants=times.instants,
-                undated=times.undated,
-            ),
-            times.unread,
+    found: dict[Place, ReadRow] = {}
+    for it in rows:
+        row, unread = _read(
+            it.cluster, it.namespace, it.pod, it.type, it.timestamps, it.application, it.component, it.sources
         )
-        key = (row.cluster, row.namespace, row.pod, read.row.type)
-        found[key] = _put_together(found[key], read) if key in found else read
+        read, place = ReadRow(it.line, row, unread), row.place
+        found[place] = _put_together(found[place], read) if place in found else read
     return list(found.values())
 
 
+# windows overlap: most rows were in the run before, letter by letter but for the names of their artifacts
+@lru_cache(maxsize=_ROWS_REMEMBERED)
+def _read(
+    cluster: str, namespace: str, pod: str, type_: str, timestamps: str, application: str, component: str, sources: str
+) -> tuple[ImportedRow, tuple[str, ...]]:
+    times = _read_times(timestamps)
+    known_type = _TYPES.get(type_.lower(), type_)
+    row = ImportedRow(
+        cluster=cluster,
+        namespace=namespace,
+        pod=pod,
+        type=f"{known_type} ({PROMETHEUS})" if times.by_prometheus else known_type,
+        application=application,
+        component=component,
+        workload=find_workload(None, {}, pod),
+        sources=tuple(sorted({word for text in sources.split(";") if (word := text.strip())})),
+        instants=times.instants,
+        undated=times.undated,
+    )
+    return row, times.unread
+
+
 def _put_together(one: ReadRow, other: ReadRow) -> ReadRow:
-    row = replace(
-        one.row,
+    row = one.row._replace(
         application=one.row.application or other.row.application,
         component=one.row.component or other.row.component,
         sources=tuple(sorted({*one.row.sources, *other.row.sources})),
@@ -79,8 +86,6 @@ def _put_together(one: ReadRow, other: ReadRow) -> ReadRow:
     return ReadRow(one.line, row, (*one.unread, *other.unread))
 
 
-# windows overlap: most rows were in the run before, letter by letter
-@lru_cache(maxsize=65536)
 def _read_times(cell: str) -> _Times:
     instants: set[datetime] = set()
     unread = []
@@ -111,13 +116,3 @@ def _parse_instant(word: str) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return at if _EARLIEST <= at < _LATEST else None
-
-
-@lru_cache(maxsize=1024)
-def _read_sources(cell: str) -> tuple[str, ...]:
-    return tuple(sorted({word for text in cell.split(";") if (word := text.strip())}))
-
-
-@lru_cache(maxsize=65536)
-def _guess_workload(pod: str) -> WorkloadRef:
-    return find_workload(None, {}, pod)

@@ -16,7 +16,7 @@ from oomdb.importers.legacy.rows import ReadRow, read_rows
 from oomdb.importers.legacy.survey import NewFile, Survey
 from oomdb.model import Artifact, ScanStatus
 from oomdb.store.database import Store
-from oomdb.store.imports import FoldedBefore, ImportedRun, SourceFile, record_import
+from oomdb.store.imports import ImportedRun, RowsBefore, SourceFile, record_import
 from oomdb.timespan import parse_span
 
 
@@ -56,7 +56,7 @@ def import_surveyed(store: Store | None, found: Survey, request: ImportRequest) 
         StoreError: if the database cannot be written; what was imported before stays.
     """
     searches: dict[Path, ArtifactSearch] = {}
-    before = FoldedBefore()
+    before = RowsBefore()
     for new in found.new:
         folder = new.file.folder
         if folder not in searches:
@@ -67,7 +67,7 @@ def import_surveyed(store: Store | None, found: Survey, request: ImportRequest) 
 
 
 def _import_one(
-    store: Store | None, new: NewFile, clusters: frozenset[str], search: ArtifactSearch, before: FoldedBefore
+    store: Store | None, new: NewFile, clusters: frozenset[str], search: ArtifactSearch, before: RowsBefore
 ) -> ImportedFile:
     try:
         table = _read_again(new)

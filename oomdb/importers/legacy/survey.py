@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from oomdb.errors import ImportFileError
-from oomdb.importers.legacy.csv_table import LegacyTable, parse_table
+from oomdb.importers.legacy.csv_table import skim_table
 from oomdb.importers.legacy.files import LegacyFile, leads_outside
 from oomdb.importers.legacy.reach import LegacyReach, read_reach
 from oomdb.importers.legacy.reading import ReadFile, read_file
@@ -82,18 +82,6 @@ def survey(
     )
 
 
-def read_table(file: LegacyFile) -> tuple[ReadFile, LegacyTable]:
-    """Read and parse a file.
-
-    Raises:
-        ImportFileError: if it cannot be read, or is no table of the legacy script.
-    """
-    if leads_outside(file.path, file.folder):
-        raise ImportFileError("a symlink that leads out of its folder: name the file that it leads to.")
-    read = read_file(file.path)
-    return read, parse_table(read.data)
-
-
 def _age(new: NewFile) -> tuple[datetime, str]:
     return new.run.at, str(new.file.path)
 
@@ -148,20 +136,19 @@ class _Folder:
 
     def _look_into(self, file: LegacyFile, read: ReadFile, sha256: str, now: datetime) -> bool:
         """Note what a new file tells; return whether another one with its contents would tell the same."""
-        table = parse_table(read.data)
+        table = skim_table(read.data)
         notes = list(table.notes)
         reach = _read_reach_of(file, notes)
-        named = (name for row in table.rows for name in (row.description_file, row.pod_log_file))
         traces = Traces(
             name=file.path.name,
             layout=table.layout,
             modified_at=read.modified_at,
-            stamped_at=find_stamp("\n".join(named), now=now),
+            stamped_at=find_stamp("\n".join(table.artifact_names), now=now),
         )
-        self.clusters.update(row.cluster for row in table.rows)
+        self.clusters |= table.clusters
         self.clusters.update(reach.clusters if reach else ())
         self.looked.append(_Looked(file, sha256, traces, reach, tuple(notes)))
-        return bool(table.rows or table.bad_rows)  # those that have neither all have the same contents
+        return table.has_rows  # those that have none all have the same contents
 
     def list_new(self) -> list[NewFile]:
         traces = [it.traces for it in self.looked]
