@@ -88,9 +88,10 @@ def import_folder(store: Store, folder: Path) -> int:
         list_legacy_files([folder]),
         list_known_files(store),
         now=LAST_RUN,
+        search_in=ImportRequest(output_dir=store.path.parent).search_in,
         find_clusters=lambda run_ids: list_clusters_of_runs(store, run_ids),
     )
-    done = list(import_surveyed(store, found, ImportRequest(output_dir=store.path.parent)))
+    done = list(import_surveyed(store, found))
     if done:
         finish_imports(store)
     return sum(it.rows for it in done)

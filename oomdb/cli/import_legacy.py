@@ -67,12 +67,13 @@ def import_command(
             files,
             list_known_files(store) if store else {},
             now=app.now,
+            search_in=request.search_in,
             find_clusters=lambda run_ids: list_clusters_of_runs(store, run_ids) if store else set(),
             looked_at=progress.advance,
         )
         for warning in found.warnings:
             progress.say(f"warning: {warning}")
-        done = _import(None if dry_run else store, found, request, progress)
+        done = _import(None if dry_run else store, found, progress)
     if dry_run:
         emit(build_plan(done), Output(), app)
     if app.verbosity != "quiet":
@@ -80,13 +81,13 @@ def import_command(
     return int(any(it.failed for it in done) or any(it.state == "failed" for it in found.others))
 
 
-def _import(store: Store | None, found: Survey, request: ImportRequest, progress: ImportProgress) -> list[ImportedFile]:
+def _import(store: Store | None, found: Survey, progress: ImportProgress) -> list[ImportedFile]:
     for other in found.others:
         if other.state == "failed":
             progress.say(f"{other.file.path}: {other.reason}", is_error=True)
     progress.begin("importing" if store else "reading", len(found.new))
     done = []
-    for it in import_surveyed(store, found, request):
+    for it in import_surveyed(store, found):
         done.append(it)
         progress.imported(it)
     if store and done:

@@ -64,7 +64,14 @@ def open_imported_folder(folder: Path, app: "App") -> Iterator[ImportedFolder]:
         with ImportProgress(app) as progress:
             progress.begin("looking", len(files))
             # nothing is known of a new database: what oomdb itself exported to the folder is a run like any other
-            found = survey(files, {}, now=app.now, find_clusters=lambda _: set(), looked_at=progress.advance)
+            found = survey(
+                files,
+                {},
+                now=app.now,
+                search_in=ImportRequest(output_dir=folder).search_in,
+                find_clusters=lambda _: set(),
+                looked_at=progress.advance,
+            )
             for warning in found.warnings:
                 progress.say(f"warning: {warning}")
             failed = [it for it in found.others if it.state == "failed"]
@@ -72,7 +79,7 @@ def open_imported_folder(folder: Path, app: "App") -> Iterator[ImportedFolder]:
                 progress.say(f"{other.file.path}: {other.reason}", is_error=True)
             progress.begin("reading", len(found.new))
             done = []
-            for imported in import_surveyed(store, found, ImportRequest(output_dir=folder)):
+            for imported in import_surveyed(store, found):
                 done.append(imported)
                 progress.imported(imported)
         if not any(it.run_id is not None for it in done):

@@ -364,14 +364,15 @@ def rows(store: Store, sql: str) -> list[tuple[Any, ...]]:
 
 def import_folder(legacy: Legacy, store: Store) -> list[ImportedFile]:
     """Import what is in the output folder, without copying its artifacts, and return what was new."""
+    request = ImportRequest(output_dir=legacy.output, legacy_roots=tuple(legacy.roots.values()))
     found = survey(
         list_legacy_files([legacy.output]),
         list_known_files(store),
         now=datetime(2026, 3, 1, tzinfo=UTC),
+        search_in=request.search_in,
         find_clusters=lambda run_ids: list_clusters_of_runs(store, run_ids),
     )
-    request = ImportRequest(output_dir=legacy.output, legacy_roots=tuple(legacy.roots.values()))
-    return list(import_surveyed(store, found, request))
+    return list(import_surveyed(store, found))
 
 
 @pytest.mark.parametrize(

@@ -49,28 +49,30 @@ class ArtifactSearch:
     copy_to: ArtifactFolder | None = None
     _places: dict[tuple[str, str], tuple["_Place", ...]] = field(default_factory=dict)  # each listed once
 
-    def find(self, row: LegacyRow, *, captured_at: datetime) -> list[Artifact | None]:
-        """Return the description and the log of a row's pod: None where it is gone from where it may be.
+    def is_gone(self, cluster: str, path: str) -> bool:
+        """Tell whether a path leads to where artifacts are, and none is there: most do, old ones are cleared away."""
+        folder, _, name = path.rpartition("/")
+        places = self._list_places(cluster, folder)
+        return bool(places) and all(name not in it.names for it in places)
+
+    def find(self, row: LegacyRow, *, captured_at: datetime) -> list[Artifact]:
+        """Return the description and the log of a row's pod, but for those that are gone.
 
         One that must not be opened, or lies elsewhere, says why, and where it lies.
 
         Raises:
             ArtifactError: if a file cannot be copied, because the disk is full for example.
         """
-        paths: tuple[tuple[ArtifactKind, str], ...]
-        paths = (("description", row.description_file), ("log", row.pod_log_file))
-        return [self._find(row, kind, path, captured_at) for kind, path in paths if path]
+        paths: dict[ArtifactKind, str] = {"description": row.description_file, "log": row.pod_log_file}
+        return [
+            self._find(row, kind, path, captured_at)
+            for kind, path in paths.items()
+            if path and not self.is_gone(row.cluster, path)
+        ]
 
-    def _find(self, row: LegacyRow, kind: ArtifactKind, path: str, captured_at: datetime) -> Artifact | None:
+    def _find(self, row: LegacyRow, kind: ArtifactKind, path: str, captured_at: datetime) -> Artifact:
         folder, _, name = path.rpartition("/")
-        places = self._places.get((row.cluster, folder)) or self._list_places(row.cluster, folder)
-        place = None
-        for it in places:
-            if name in it.names:
-                place = it
-                break
-        if place is None and places:
-            return None  # most are: old ones are cleared away
+        place = next((it for it in self._list_places(row.cluster, folder) if name in it.names), None)
         parts = _NAME.fullmatch(name)
         ref = PodRef(row.namespace, row.pod, "")
         if parts is None or parts[2] != _SUFFIXES[kind]:

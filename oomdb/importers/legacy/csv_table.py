@@ -52,17 +52,6 @@ class LegacyTable:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SkimmedTable:
-    """What the survey of a folder needs of a file: `artifact_names` are its paths of descriptions and logs."""
-
-    layout: str
-    has_rows: bool  # bad ones count
-    clusters: frozenset[str]
-    artifact_names: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
 def parse_table(data: bytes) -> LegacyTable:
     """Read the content of a file.
 
@@ -84,32 +73,6 @@ def parse_table(data: bytes) -> LegacyTable:
         else:
             bad_rows.append(BadRow(line, reason or "no cluster, namespace, pod or type: nobody knows whose it is"))
     return LegacyTable(layout=table.layout, rows=tuple(rows), bad_rows=tuple(bad_rows), notes=tuple(table.notes))
-
-
-def skim_table(data: bytes) -> SkimmedTable:
-    """Read of a file's content what its folder's survey needs, at two thirds of the price.
-
-    Raises:
-        ImportFileError: as `parse_table`.
-    """
-    table = _Table(data)
-    clusters: set[str] = set()
-    artifact_names: list[str] = []
-    has_rows = False
-    cluster_at = table.columns["cluster"]
-    names_at = [table.columns[name] for name in ("description_file", "pod_log_file") if name in table.columns]
-    for _, cells in table.iter_lines():
-        has_rows = True
-        if not table.find_fault(cells):
-            clusters.add(cells[cluster_at])
-            artifact_names += [cells[position] for position in names_at]
-    return SkimmedTable(
-        layout=table.layout,
-        has_rows=has_rows,
-        clusters=frozenset(name for it in clusters if (name := it.strip())),
-        artifact_names=tuple(artifact_names),
-        notes=tuple(table.notes),
-    )
 
 
 class _Table:

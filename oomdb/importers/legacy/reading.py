@@ -12,12 +12,16 @@ LARGEST_FILE_BYTES = 256 * 2**20  # ten thousand times what a run of the legacy 
 _LAST_MOMENT = datetime(9999, 12, 30, tzinfo=UTC).timestamp()  # some file systems keep times that no calendar has
 
 
+FileState = tuple[int, int]  # its size, and its time of modification in nanoseconds
+
+
 @dataclass(frozen=True, slots=True)
 class ReadFile:
-    """The content of a file, and when it was changed last."""
+    """The content of a file, and when it was changed last; `state` is another one when it is changed again."""
 
     data: bytes
     modified_at: datetime
+    state: FileState
 
 
 def read_file(path: Path, *, limit_bytes: int = LARGEST_FILE_BYTES) -> ReadFile:
@@ -37,6 +41,14 @@ def read_file(path: Path, *, limit_bytes: int = LARGEST_FILE_BYTES) -> ReadFile:
         raise ImportFileError(f"cannot be read: {err.strerror or err}.") from err
 
 
+def has_changed(path: Path, state: FileState) -> bool:
+    """Tell whether a file is another one by now than it was when it was read, or is gone."""
+    try:
+        return _state_of(path.stat()) != state
+    except OSError:
+        return True
+
+
 def _read(descriptor: int, limit_bytes: int) -> ReadFile:
     before = os.fstat(descriptor)
     if not stat.S_ISREG(before.st_mode):
@@ -50,7 +62,11 @@ def _read(descriptor: int, limit_bytes: int) -> ReadFile:
         data += piece
         if len(data) > before.st_size:
             break
-    after = os.fstat(descriptor)
-    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns) or len(data) != before.st_size:
+    state = _state_of(before)
+    if _state_of(os.fstat(descriptor)) != state or len(data) != before.st_size:
         raise ImportFileError("changed while it was read: import it again when its writer is done.")
-    return ReadFile(data, datetime.fromtimestamp(min(max(before.st_mtime, 0), _LAST_MOMENT), UTC))
+    return ReadFile(data, datetime.fromtimestamp(min(max(before.st_mtime, 0), _LAST_MOMENT), UTC), state)
+
+
+def _state_of(status: os.stat_result) -> FileState:
+    return status.st_size, status.st_mtime_ns

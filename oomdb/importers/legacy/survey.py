@@ -1,7 +1,5 @@
 """Looking at all files before anything is written: which are new, when their runs were, which clusters there are."""
 
-import hashlib
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,11 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from oomdb.errors import ImportFileError
-from oomdb.importers.legacy.csv_table import skim_table
-from oomdb.importers.legacy.files import LegacyFile, leads_outside
-from oomdb.importers.legacy.reach import LegacyReach, read_reach
-from oomdb.importers.legacy.reading import ReadFile, read_file
-from oomdb.importers.legacy.run_times import RunTime, Traces, date_runs, find_stamp, have_lost_times
+from oomdb.importers.legacy.artifacts import ArtifactSearch
+from oomdb.importers.legacy.files import LegacyFile
+from oomdb.importers.legacy.run_times import RunTime, Traces, date_runs, have_lost_times
+from oomdb.importers.legacy.told_run import ToldRun, read_content, read_run
 from oomdb.store.imports import KnownFile
 
 Known = Mapping[str, Sequence[KnownFile]]  # by SHA-256
@@ -21,14 +18,15 @@ Known = Mapping[str, Sequence[KnownFile]]  # by SHA-256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewFile:
-    """A file whose run is not stored yet; `reach` is None where no JSON tells which clusters were reached."""
+    """A file whose run is not stored yet, what it tells, and when its run was."""
 
-    file: LegacyFile
-    sha256: str
-    modified_at: datetime
+    told: ToldRun
     run: RunTime
-    reach: LegacyReach | None
-    notes: tuple[str, ...]
+
+    @property
+    def file(self) -> LegacyFile:
+        """Where it lies."""
+        return self.told.file
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +40,15 @@ class OtherFile:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is to be imported, oldest run first, and what is not; `clusters` are those that a folder's runs know."""
+    """What is to be imported, oldest run first, and what is not.
+
+    `clusters` are those that a folder's runs know, `searches` look for its artifacts.
+    """
 
     new: tuple[NewFile, ...]
     others: tuple[OtherFile, ...]
     clusters: Mapping[Path, frozenset[str]]
+    searches: Mapping[Path, ArtifactSearch]
     warnings: tuple[str, ...]
 
 
@@ -55,29 +57,32 @@ def survey(
     known: Known,
     *,
     now: datetime,
+    search_in: Callable[[Path], ArtifactSearch],
     find_clusters: Callable[[Iterable[int]], set[str]],
     looked_at: Callable[[], None] = lambda: None,
 ) -> Survey:
-    """Read the files as far as it needs to say what they are; what cannot be read is among the others.
+    """Read the files; what cannot be read is among the others.
 
     Args:
         files: as `list_legacy_files` gives them.
         known: what the store knows.
         now: no run was later.
+        search_in: gives what looks for a folder's artifacts.
         find_clusters: gives the clusters of stored runs, by their numbers.
         looked_at: called after each file.
     """
-    folders: defaultdict[Path, _Folder] = defaultdict(_Folder)
+    folders: dict[Path, _Folder] = {}
     first: dict[str, LegacyFile] = {}  # by SHA-256
     for file in files:
+        if file.folder not in folders:
+            folders[file.folder] = _Folder(search_in(file.folder))
         folders[file.folder].look_at(file, known, first, now)
         looked_at()
     return Survey(
         new=tuple(sorted((it for of in folders.values() for it in of.list_new()), key=_age)),
         others=tuple(it for of in folders.values() for it in of.others),
-        clusters={
-            path: frozenset(of.clusters | find_clusters(of.run_ids)) for path, of in folders.items() if of.looked
-        },
+        clusters={path: frozenset(of.clusters | find_clusters(of.run_ids)) for path, of in folders.items() if of.told},
+        searches={path: of.search for path, of in folders.items()},
         warnings=tuple(it for path, of in folders.items() for it in of.list_warnings(path)),
     )
 
@@ -86,22 +91,12 @@ def _age(new: NewFile) -> tuple[datetime, str]:
     return new.run.at, str(new.file.path)
 
 
-@dataclass(frozen=True, slots=True)
-class _Looked:
-    """A new file, before the folder's other files tell when it was."""
-
-    file: LegacyFile
-    sha256: str
-    traces: Traces
-    reach: LegacyReach | None
-    notes: tuple[str, ...]
-
-
 @dataclass(slots=True)
 class _Folder:
     """The files of one folder, looked at one after the other."""
 
-    looked: list[_Looked] = field(default_factory=list)
+    search: ArtifactSearch
+    told: list[ToldRun] = field(default_factory=list)  # of new files
     others: list[OtherFile] = field(default_factory=list)
     settled: list[Traces] = field(default_factory=list)  # of files whose runs are stored
     clusters: set[str] = field(default_factory=set)
@@ -109,19 +104,21 @@ class _Folder:
 
     def look_at(self, file: LegacyFile, known: Known, first: dict[str, LegacyFile], now: datetime) -> None:
         try:
-            if leads_outside(file.path, file.folder):
-                raise ImportFileError("a symlink that leads out of its folder: name the file that it leads to.")
-            read = read_file(file.path)
-            sha256 = hashlib.sha256(read.data).hexdigest()
+            content = read_content(file)
+            sha256, modified_at = content.sha256, content.read.modified_at
             same = next(
-                (it for it in known.get(sha256, ()) if it.is_file(str(file.path.absolute()), read.modified_at)), None
+                (it for it in known.get(sha256, ()) if it.is_file(str(file.path.absolute()), modified_at)), None
             )
             if same is not None:
-                self._settle(file, same, read.modified_at)
+                self._settle(file, same, modified_at)
             elif sha256 in first:
                 self.others.append(OtherFile(file, "known", f"the same as {first[sha256].path}"))
-            elif self._look_into(file, read, sha256, now):
-                first[sha256] = file
+            else:
+                told = read_run(file, content, self.search, now=now)
+                self.clusters |= told.clusters
+                self.told.append(told)
+                if not told.is_empty:
+                    first[sha256] = file
         except ImportFileError as err:
             self.others.append(OtherFile(file, "failed", str(err)))
 
@@ -134,44 +131,18 @@ class _Folder:
         if same.run_id is not None:
             self.run_ids.add(same.run_id)
 
-    def _look_into(self, file: LegacyFile, read: ReadFile, sha256: str, now: datetime) -> bool:
-        """Note what a new file tells; return whether another one with its contents would tell the same."""
-        table = skim_table(read.data)
-        notes = list(table.notes)
-        reach = _read_reach_of(file, notes)
-        traces = Traces(
-            name=file.path.name,
-            layout=table.layout,
-            modified_at=read.modified_at,
-            stamped_at=find_stamp("\n".join(table.artifact_names), now=now),
-        )
-        self.clusters |= table.clusters
-        self.clusters.update(reach.clusters if reach else ())
-        self.looked.append(_Looked(file, sha256, traces, reach, tuple(notes)))
-        return table.has_rows  # those that have none all have the same contents
-
     def list_new(self) -> list[NewFile]:
-        traces = [it.traces for it in self.looked]
+        traces = [_trace(it) for it in self.told]
         times = date_runs([*traces, *self.settled], times_lost=self._have_lost_times())
-        return [
-            NewFile(
-                file=it.file,
-                sha256=it.sha256,
-                modified_at=it.traces.modified_at,
-                run=run,
-                reach=it.reach,
-                notes=it.notes,
-            )
-            for it, run in zip(self.looked, times, strict=False)
-        ]
+        return [NewFile(told=told, run=run) for told, run in zip(self.told, times, strict=False)]
 
     def list_warnings(self, path: Path) -> Iterable[str]:
-        if not self.looked or not self._have_lost_times():
+        if not self.told or not self._have_lost_times():
             return
         badly_dated = [it.file.path.name for it in self.list_new() if it.run.evidence == "mtime"]
         yield (
-            f"{path}: its {len(self.looked) + len(self.settled)} files share one minute of modification "
-            f"({self.looked[0].traces.modified_at:%Y-%m-%d %H:%M} UTC): they were copied without their times, which "
+            f"{path}: its {len(self.told) + len(self.settled)} files share one minute of modification "
+            f"({self.told[0].modified_at:%Y-%m-%d %H:%M} UTC): they were copied without their times, which "
             f"`cp -p`, `rsync -t` and tar keep. "
             + (
                 f"{len(badly_dated)} can be dated by nothing else: {', '.join(badly_dated)}."
@@ -181,16 +152,10 @@ class _Folder:
         )
 
     def _have_lost_times(self) -> bool:
-        return have_lost_times([it.modified_at for it in (*(looked.traces for looked in self.looked), *self.settled)])
+        return have_lost_times([*(it.modified_at for it in self.told), *(it.modified_at for it in self.settled)])
 
 
-def _read_reach_of(file: LegacyFile, notes: list[str]) -> LegacyReach | None:
-    if file.json_path is None:
-        return None
-    try:
-        if leads_outside(file.json_path, file.folder):
-            raise ImportFileError("a symlink that leads out of its folder")
-        return read_reach(file.json_path)
-    except ImportFileError as err:
-        notes.append(f"{file.json_path.name} was not used: {err}")
-        return None
+def _trace(told: ToldRun) -> Traces:
+    return Traces(
+        name=told.file.path.name, layout=told.layout, modified_at=told.modified_at, stamped_at=told.stamped_at
+    )

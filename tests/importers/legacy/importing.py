@@ -44,15 +44,16 @@ def import_paths(
     before_import: Callable[[], None] = lambda: None,
 ) -> Imported:
     """Import folders or files; without a request no artifact is anywhere."""
+    request = request or ImportRequest(output_dir=store.path.parent, legacy_roots=())
     found = survey(
         list_legacy_files(paths),
         list_known_files(store),
         now=NOW,
+        search_in=request.search_in,
         find_clusters=lambda run_ids: list_clusters_of_runs(store, run_ids),
     )
     before_import()
-    request = request or ImportRequest(output_dir=store.path.parent, legacy_roots=())
-    return Imported(tuple(import_surveyed(store, found, request)), found.others, found.warnings)
+    return Imported(tuple(import_surveyed(store, found)), found.others, found.warnings)
 
 
 def rows_of(store: Store, query: str) -> list[Any]:
