@@ -25,8 +25,8 @@ from oomdb.store.views import create_views, drop_views, list_stale_views
 BUSY_TIMEOUT_SECONDS = 30  # how long a writer waits for another one
 WAIT_WITHOUT_SIGNALS_MS = 200  # while SQLite itself waits for a lock, Python hears no Ctrl-C
 PAUSE_BETWEEN_TRIES_SECONDS = 0.02  # of a change of the journal mode, which takes a few milliseconds
-# a page that changes with each of many transactions is then written back to the database once for a hundred of them
-BULK_CACHE_KIB, BULK_LOG_PAGES = 16 * 1024, 8192
+# a page that many transactions change is then written back to the database once for a hundred of them
+BULK_CACHE_KIB, BULK_LOG_PAGES = 16 * 1024, 16384
 PATIENCE_OF_CLOSE_MS = 1000  # how long a close waits for readers: most are done by then
 # file systems whose locks and shared memory WAL cannot rely on (https://sqlite.org/wal.html, "all processes … must be
 # on the same host computer")
@@ -158,7 +158,7 @@ def open_for_writing(
     Args:
         target: a path, or `sqlite:///path`.
         file_mode: of a database that is created, whatever the umask.
-        bulk: thousands of transactions follow each other: SQLite takes more memory, and 32 MiB of disk for its log.
+        bulk: thousands of transactions follow each other: SQLite takes more memory, and 64 MiB of disk for its log.
         busy_timeout_seconds: how long each transaction waits for another writer.
         migrations: those that lead to the newest revision.
         mounts: the system's table of mounted file systems, in the format of /proc/mounts.

@@ -125,4 +125,4 @@ def stored_day(column: ColumnElement[Any]) -> ColumnElement[str]:
 
 def day_of(at: datetime) -> str:
     """Return the UTC day of an instant, `YYYY-MM-DD`."""
-    return at.astimezone(UTC).strftime("%Y-%m-%d")
+    return format_stored(at)[: len("YYYY-MM-DD")]

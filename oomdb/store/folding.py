@@ -327,5 +327,5 @@ def _highest(one: int | None, other: int | None) -> int | None:
 @lru_cache(maxsize=4096)  # each container's is asked for several times in a row
 def _hash(*parts: str) -> str:
     # the length before each part: no two lists of parts give one text, whatever stands in them
-    text = "".join(f"{len(part)}:{part}" for part in parts)
+    text = "".join([f"{len(part)}:{part}" for part in parts])
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

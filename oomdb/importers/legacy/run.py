@@ -9,6 +9,7 @@ from pathlib import Path
 from oomdb.artifacts.local import ArtifactFolder
 from oomdb.errors import UsageError
 from oomdb.importers.legacy.artifacts import LEGACY_ROOTS, ArtifactSearch
+from oomdb.importers.legacy.collector import looking_for_cycles_rarely
 from oomdb.importers.legacy.csv_table import LegacyRow
 from oomdb.importers.legacy.reading import has_changed
 from oomdb.importers.legacy.survey import NewFile, Survey
@@ -58,9 +59,10 @@ def import_surveyed(store: Store | None, found: Survey) -> Iterator[ImportedFile
         StoreError: if the database cannot be written; what was imported before stays.
     """
     before = RowsBefore()
-    for new in found.new:
-        folder = new.file.folder
-        yield _import_one(store, new, found.clusters[folder], found.searches[folder], before)
+    with looking_for_cycles_rarely():
+        for new in found.new:
+            folder = new.file.folder
+            yield _import_one(store, new, found.clusters[folder], found.searches[folder], before)
 
 
 def _import_one(

@@ -8,6 +8,7 @@ from typing import Literal
 
 from oomdb.errors import ImportFileError
 from oomdb.importers.legacy.artifacts import ArtifactSearch
+from oomdb.importers.legacy.collector import looking_for_cycles_rarely
 from oomdb.importers.legacy.files import LegacyFile
 from oomdb.importers.legacy.run_times import RunTime, Traces, date_runs, have_lost_times
 from oomdb.importers.legacy.told_run import ToldRun, read_content, read_run
@@ -73,11 +74,12 @@ def survey(
     """
     folders: dict[Path, _Folder] = {}
     first: dict[str, LegacyFile] = {}  # by SHA-256
-    for file in files:
-        if file.folder not in folders:
-            folders[file.folder] = _Folder(search_in(file.folder))
-        folders[file.folder].look_at(file, known, first, now)
-        looked_at()
+    with looking_for_cycles_rarely():
+        for file in files:
+            if file.folder not in folders:
+                folders[file.folder] = _Folder(search_in(file.folder))
+            folders[file.folder].look_at(file, known, first, now)
+            looked_at()
     return Survey(
         new=tuple(sorted((it for of in folders.values() for it in of.list_new()), key=_age)),
         others=tuple(it for of in folders.values() for it in of.others),

@@ -41,7 +41,7 @@ class ToldRun:
         stamped_at: the latest stamp of its artifacts' names, None for none.
         with_artifacts: those rows, once for each pod, of which an artifact may be there.
         missing_artifact_count: of the artifacts that are gone.
-        reach: what the JSON adds, None where there is none that can be read.
+        clusters: those that it reached: with rows, or in the JSON.
         notes: what there is to say of it.
     """
 
@@ -57,14 +57,8 @@ class ToldRun:
     stamped_at: datetime | None
     with_artifacts: tuple[LegacyRow, ...]
     missing_artifact_count: int
-    reach: LegacyReach | None
+    clusters: frozenset[str]
     notes: tuple[str, ...]
-
-    @property
-    def clusters(self) -> frozenset[str]:
-        """The clusters that it shows."""
-        shown = frozenset(row.cluster for row in self.rows)
-        return shown | self.reach.clusters if self.reach else shown
 
     @property
     def is_empty(self) -> bool:
@@ -115,7 +109,7 @@ def read_run(file: LegacyFile, content: FileContent, search: ArtifactSearch, *, 
         stamped_at=find_stamp(names, now=now),
         with_artifacts=with_artifacts,
         missing_artifact_count=missing,
-        reach=reach,
+        clusters=frozenset({row.cluster for row in table.rows}) | (reach.clusters if reach else frozenset()),
         notes=(*table.notes, *problems, *_iter_notes(table, read)),
     )
 
