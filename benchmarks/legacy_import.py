@@ -23,7 +23,8 @@ from oomdb.importers.legacy.run import ImportRequest, import_surveyed
 from oomdb.importers.legacy.survey import survey
 from oomdb.store.checks import check_database
 from oomdb.store.database import Store, open_for_writing
-from oomdb.store.imports import finish_imports, list_clusters_of_runs, list_known_files
+from oomdb.store.imports import finish_imports
+from oomdb.store.known_files import list_clusters_of_runs, list_known_files
 
 FILES = 5000
 ROWS_PER_SECOND_BOUND, AGAIN_BOUND = 15_000, 0.02

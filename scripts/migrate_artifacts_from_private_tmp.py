@@ -27,6 +27,11 @@ def main() -> int:
         open_store = open_for_reading if given.dry_run else open_for_writing
         with open_store(target) if there else nullcontext() as store:
             done = migrate_artifacts(given.output_dir, store, dry_run=given.dry_run)
+        if not there:
+            say(
+                sys.stderr,
+                f"there is no database {target}; if another one has these runs, say --db",
+            )
     except OomdbError as err:
         say(sys.stderr, f"error: {err}")
         return err.exit_code

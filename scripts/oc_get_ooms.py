@@ -21,8 +21,8 @@ def translate(args: list[str]) -> list[str]:
     if FROM_DIR in args:
         after = args[args.index(FROM_DIR) + 1 :][:1]
         folder = [name for name in after if not name.startswith("-")] or value_of("--output", args) or ["output"]
-        plot_range = value_of("--plot-range", args)
-        return ["report", "--from-dir", *folder, *(["--plot-range", *plot_range] if plot_range else [])]
+        kept = [(it, value_of(it, args)) for it in ("--plot-range", "-c", "--codeowners-dir", "--codeowners-repo")]
+        return ["report", "--from-dir", *folder, *(part for name, value in kept if value for part in (name, *value))]
     return ["collect", "--report", *([] if "--no-tarballs" in args else ["--tarballs"]), *args]
 
 

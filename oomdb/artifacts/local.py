@@ -82,7 +82,7 @@ class ArtifactFolder:
         try:
             return self._write_new(folder, _iter_file_names(namespace, pod, at, kind), pieces)
         except OSError as err:
-            told = f"Artifact files cannot be written to '{folder}': {_explain(err)}, or use --no-artifacts."
+            told = f"Artifact files cannot be written to '{folder}': {_explain(err)}."
             raise ArtifactError(told) from err
 
     def write_named(self, subfolder: str, names: Iterator[str], pieces: Iterable[bytes]) -> WrittenFile:

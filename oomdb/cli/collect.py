@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +14,7 @@ from oomdb.cli.clusters import select_targets
 from oomdb.cli.collect_output import Tally, list_advice, render_coverage, render_findings
 from oomdb.cli.ending import end_with, stopping_on_sigterm
 from oomdb.cli.export_output import show_export_result
-from oomdb.cli.options import command, option, pass_app
+from oomdb.cli.options import DATABASE_NAME, command, option, pass_app
 from oomdb.cli.output import note, write
 from oomdb.cli.owner_options import owner_options
 from oomdb.cli.owner_output import learn_owners
@@ -190,12 +191,16 @@ def _mention_legacy_runs(app: "App") -> None:
     """Say of a database that is about to be made that runs of the legacy script lie beside it."""
     if database_path(app.database).exists():
         return
-    found = [path.name for path in app.output_folder.glob(f"{STEM}*.csv")]
-    if found:
-        folder = shlex.quote(str(app.output_folder))
+    # the first versions of the script wrote to the working folder
+    folders = [it for it in dict.fromkeys((app.output_folder, Path())) if any(it.glob(f"{STEM}*.csv"))]
+    if folders:
+        found = sorted(path.name for folder in folders for path in folder.glob(f"{STEM}*.csv"))
+        is_elsewhere = app.database != str(app.output_folder / DATABASE_NAME)
+        places = ["--output", str(app.output_folder), *(["--db", app.database] if is_elsewhere else [])]
+        command = ["oomdb", "import", *places, *map(str, folders)]
         note(
-            f"a new database is made beside {len(found)} file(s) such as {found[0]}: `oomdb import --output {folder} "
-            f"{folder}` takes their runs over",
+            f"a new database is made, and {len(found)} file(s) such as {found[0]} are there: `{shlex.join(command)}` "
+            "takes their runs over",
             app,
         )
 

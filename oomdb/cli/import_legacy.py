@@ -11,11 +11,13 @@ from oomdb.cli.ending import stopping_on_sigterm
 from oomdb.cli.import_output import ImportProgress, build_plan, build_summary
 from oomdb.cli.options import Output, command, option, pass_app
 from oomdb.cli.output import emit, note
+from oomdb.errors import UsageError
 from oomdb.importers.legacy.files import list_legacy_files
 from oomdb.importers.legacy.run import ImportedFile, ImportRequest, import_surveyed
 from oomdb.importers.legacy.survey import Survey, survey
 from oomdb.store.database import Store, database_path, open_for_reading, open_for_writing
-from oomdb.store.imports import finish_imports, list_clusters_of_runs, list_known_files
+from oomdb.store.imports import finish_imports
+from oomdb.store.known_files import list_clusters_of_runs, list_known_files
 
 if TYPE_CHECKING:
     from oomdb.cli.options import App
@@ -55,7 +57,12 @@ def import_command(
     cannot be read is reported and the others go on. The same kill in several files is counted once, also where collect
     has seen it. Exit code: 1 if a file could not be imported.
     """
-    files = list_legacy_files(paths)
+    problems: list[UsageError] = []
+    files = list_legacy_files(paths, on_problem=problems.append)
+    if not files:
+        raise problems[0]
+    for problem in problems:
+        note(str(problem), app, is_error=True)
     request = ImportRequest(
         output_dir=app.output_folder,
         artifact_dirs=artifact_dirs,
@@ -69,6 +76,7 @@ def import_command(
             now=app.now,
             search_in=request.search_in,
             find_clusters=lambda run_ids: list_clusters_of_runs(store, run_ids) if store else set(),
+            again=bool(artifact_dirs or copy_artifacts) and not dry_run,
             looked_at=progress.advance,
         )
         for warning in found.warnings:
@@ -78,13 +86,13 @@ def import_command(
         emit(build_plan(done), Output(), app)
     if app.verbosity != "quiet":
         emit(build_summary(found, done, is_plan=dry_run), Output(), app)
-    return int(any(it.failed for it in done) or any(it.state == "failed" for it in found.others))
+    return int(bool(problems) or any(it.failed for it in done) or any(it.state == "failed" for it in found.others))
 
 
 def _import(store: Store | None, found: Survey, progress: ImportProgress) -> list[ImportedFile]:
     for other in found.others:
-        if other.state == "failed":
-            progress.say(f"{other.file.path}: {other.reason}", is_error=True)
+        if other.state == "failed" or progress.is_verbose:
+            progress.say(f"{other.file.path}: {other.reason}", is_error=other.state == "failed")
     progress.begin("importing" if store else "reading", len(found.new))
     done = []
     for it in import_surveyed(store, found):

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from oomdb.cli.options import App
 
 _NOTES_SHOWN = 5  # of one file; -v shows all
-_EVIDENCE = {"artifacts": "stamps of artifacts", "name": "its name", "mtime": "its modification"}
+_SKIPPED = {
+    "export": "oomdb wrote them itself",
+    "known": "imported before",
+    "copy": "the same as another file (-v names it)",
+}
+_EVIDENCE = {"json": "its JSON", "artifacts": "stamps of artifacts", "name": "its name", "mtime": "its modification"}
 
 
 class ImportProgress:
@@ -27,6 +32,7 @@ class ImportProgress:
         self._app = app
         self._bars: Progress | None = None
         self._task: TaskID | None = None
+        self.is_verbose = app.verbosity == "verbose"
 
     def __enter__(self) -> "ImportProgress":
         return self
@@ -54,13 +60,12 @@ class ImportProgress:
         path = file.new.file.path
         if file.failed:
             self.say(f"{path}: {file.failed}", is_error=True)
-        is_verbose = self._app.verbosity == "verbose"
-        shown = file.notes if is_verbose else file.notes[:_NOTES_SHOWN]
+        shown = file.notes if self.is_verbose else file.notes[:_NOTES_SHOWN]
         for text in shown:
             self.say(f"{path}: {text}")
         if len(shown) < len(file.notes):
             self.say(f"{path}: {len(file.notes) - len(shown)} more such lines; -v shows them")
-        if is_verbose and file.run_id is not None:
+        if self.is_verbose and file.run_id is not None:
             self.say(f"{path}: run {file.run_id}, {file.rows} rows, {file.new_occurrences} new occurrences")
 
     def say(self, text: str, *, is_error: bool = False) -> None:
@@ -85,15 +90,12 @@ def build_plan(read: Sequence[ImportedFile]) -> Table:
 
 def build_summary(found: Survey, done: Sequence[ImportedFile], *, is_plan: bool) -> Table:
     """Return what became of all files: imported, skipped, failed, and why."""
-    fine = [it for it in done if not it.failed]
+    fine = [it for it in done if not it.failed and not it.is_stored_already]
+    again = [it for it in done if it.is_stored_already]
     failed = Counter(it.failed for it in done if it.failed) + Counter(
         it.reason for it in found.others if it.state == "failed"
     )
-    skipped = Counter(
-        "oomdb wrote them itself" if it.state == "export" else "imported before"
-        for it in found.others
-        if it.state != "failed"
-    )
+    skipped = Counter(_SKIPPED[it.state] for it in found.others if it.state != "failed")
     headers = ("Files", "", "Runs", "Rows", "Bad rows", "New occurrences", "Artifacts", "Artifacts missing", "Why")
     total: list[Cell] = [
         len(fine),
@@ -107,10 +109,12 @@ def build_summary(found: Survey, done: Sequence[ImportedFile], *, is_plan: bool)
         None,
     ]
     blank: list[Cell] = [None] * 6
+    completed: list[Cell] = [*blank[:4], sum(it.artifacts for it in again), None]
     return Table(
         headers,
         [
             total,
+            *([[len(again), "skipped", *completed, "their runs are stored already"]] if again else []),
             *([count, "skipped", *blank, why] for why, count in sorted(skipped.items())),
             *([count, "failed", *blank, why] for why, count in sorted(failed.items())),
         ],

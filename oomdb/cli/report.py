@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from oomdb.cli.export_output import show_export_result, show_selection
 from oomdb.cli.options import command, filter_options, option, pass_app
 from oomdb.cli.output import write
+from oomdb.cli.owner_options import owner_options
 from oomdb.cli.report_from_dir import choose_formats, open_imported_folder, show_summary
 from oomdb.cli.report_options import report_options
 from oomdb.cli.types import PATH
@@ -22,6 +23,7 @@ from oomdb.store.database import Store, database_path, open_for_reading, open_fo
 
 if TYPE_CHECKING:
     from oomdb.cli.options import App
+    from oomdb.cli.owner_options import OwnerWishes
     from oomdb.queries.filters import FindingFilter
     from oomdb.reports.wishes import ReportWishes
 
@@ -56,6 +58,7 @@ _ALL = "all"
     help="Report what the CSVs of DIR tell, and write the page there; no database is used.",
 )
 @report_options
+@owner_options
 @option("--stdout", "to_stdout", is_flag=True, help="Print the one --format instead of writing files.")
 @option("--no-backup", is_flag=True, help="Write over the old files instead of renaming them first.")
 @option("--open", "wants_open", is_flag=True, help="Open the page in the browser afterwards.")
@@ -67,6 +70,7 @@ def report_command(
     formats: Sequence[str],
     from_dir: Path | None,
     wishes: "ReportWishes",
+    owners: "OwnerWishes",
     to_stdout: bool,
     no_backup: bool,
     wants_open: bool,
@@ -80,7 +84,12 @@ def report_command(
     The page is one file that loads nothing: it opens from a mail, a share, or Jenkins, without script too. Links to
     descriptions and logs are relative, so that the folder can be copied as a whole. An installed Chromium, Chrome or
     Edge prints it as PDF.
+
+    With --from-dir the summary of the latest run's workloads over all runs of DIR is printed too; its lines end with
+    owners where -c or --codeowners-repo says where to find them.
     """
+    if owners.folder is not None and from_dir is None and _is_typed("codeowners_dir"):
+        raise UsageError("-c is for the summary of --from-dir; `oomdb summary -c DIR` shows that of the database.")
     if from_dir is not None and (to_stdout or filters.run not in (None, "latest")):
         raise UsageError("--from-dir reports the latest run of DIR into DIR: leave --run and --stdout out.")
     wanted = "latest" if filters.run is None else filters.run
@@ -109,7 +118,7 @@ def report_command(
             _write(app, store, wanted, app.output_folder, chosen, wishes, no_backup, wants_open)
         return 0
     with open_imported_folder(from_dir, app) as imported:
-        show_summary(imported.store, app)
+        show_summary(imported.store, owners, app)
         _write(app, imported.store, "latest", from_dir, chosen, wishes, no_backup, wants_open)
     return 0 if imported.is_whole else 1
 

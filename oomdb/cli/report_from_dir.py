@@ -1,6 +1,7 @@
 """`oomdb report --from-dir DIR`: the report of a legacy output folder, without a database."""
 
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,17 +11,20 @@ from typing import TYPE_CHECKING
 from oomdb.cli.import_output import ImportProgress
 from oomdb.cli.options import DATABASE_NAME
 from oomdb.cli.output import write
+from oomdb.cli.owner_output import learn_owners
 from oomdb.errors import UsageError
 from oomdb.importers.legacy.files import list_legacy_files
 from oomdb.importers.legacy.run import ImportRequest, import_surveyed
 from oomdb.importers.legacy.survey import survey
-from oomdb.queries.instances import list_instances_of_run
+from oomdb.queries.instances import Instance, list_instances_of_pods, list_instances_of_run
 from oomdb.queries.selection import find_run
-from oomdb.reports.summary import render_run_summary
+from oomdb.reports.summary import render_pod_summary
 from oomdb.store.database import Store, open_for_writing
+from oomdb.workloads import find_workload
 
 if TYPE_CHECKING:
     from oomdb.cli.options import App
+    from oomdb.cli.owner_options import OwnerWishes
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,18 @@ def open_imported_folder(folder: Path, app: "App") -> Iterator[ImportedFolder]:
         yield ImportedFolder(store, is_whole=not failed and not any(it.failed for it in done))
 
 
-def show_summary(store: Store, app: "App") -> None:
-    """Print the block of each pod of the folder's latest run."""
+def show_summary(store: Store, owners: "OwnerWishes", app: "App") -> None:
+    """Print a block for each workload with a pod in the folder's latest run: what all its runs tell of it."""
     with store.reading() as conn:
-        instances = list_instances_of_run(conn, find_run(conn, "latest"))
-    write(render_run_summary(instances, zone=app.zone))
+        latest = {_name_workload(it) for it in list_instances_of_run(conn, find_run(conn, "latest"))}
+        of_workloads: defaultdict[str, list[Instance]] = defaultdict(list)
+        for instance in list_instances_of_pods(conn, ""):
+            of_workloads[_name_workload(instance)].append(instance)
+    shown = {name: of_workloads[name] for name in sorted(latest)}
+    whose = learn_owners(store, {(it.cluster, it.namespace) for of in shown.values() for it in of}, owners, app)
+    write("".join(render_pod_summary(name, it, zone=app.zone, whose=whose) for name, it in shown.items()))
+
+
+def _name_workload(instance: Instance) -> str:
+    # a CSV has nothing but the pod's name to tell it by
+    return find_workload(None, {}, instance.pod).name

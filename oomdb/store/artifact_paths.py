@@ -1,15 +1,18 @@
 """Artifacts whose files came into the output folder later, and result files whose paths were repaired."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import and_, select, update
+from sqlalchemy import Connection, and_, select, update
 
+from oomdb.model import Artifact
 from oomdb.store.database import Store
 from oomdb.store.dialect import upsert
+from oomdb.store.rows import put_artifacts
 from oomdb.store.schema import artifacts, findings, import_files
 
 _NOT_SAVED = "the legacy script could not save it"
+_SAVED = ("ok", "empty")
 _POD = ("run_id", "cluster", "namespace", "pod", "pod_uid")
 _IS_LOST = and_(artifacts.c.path == "", artifacts.c.status == "error")
 _LOST_MESSAGES = select(artifacts.c.message).where(_IS_LOST).distinct()
@@ -32,6 +35,13 @@ def list_lost_paths(store: Store) -> list[str]:
     """Return the paths that artifacts have only as text, since no file was to be had."""
     with store.reading() as conn:
         return sorted({_path_in(message) for message in conn.execute(_LOST_MESSAGES).scalars()} - {""})
+
+
+def count_lost_artifacts(store: Store, paths: Collection[str]) -> int:
+    """Return how many artifacts have one of these paths only as text."""
+    with store.reading() as conn:
+        messages = conn.execute(select(artifacts.c.message).where(_IS_LOST)).scalars()
+        return sum(_path_in(message) in paths for message in messages)
 
 
 def repair_artifacts(store: Store, found: Mapping[str, FoundArtifact]) -> int:
@@ -57,6 +67,23 @@ def repair_artifacts(store: Store, found: Mapping[str, FoundArtifact]) -> int:
             shown = update(findings).where(of_pod, findings.c.artifacts_from.is_(None))
             conn.execute(shown.values(artifacts_from=row.run_id))
     return repaired
+
+
+def add_artifacts(conn: Connection, run_id: int, found: Iterable[tuple[str, Artifact]]) -> int:
+    """Add to a run the artifacts, each with its cluster, whose files it had not, and return how many those are."""
+    of_run = select(artifacts).where(artifacts.c.run_id == run_id, artifacts.c.status.in_(_SAVED))
+    saved = {(it.cluster, it.namespace, it.pod, it.kind) for it in conn.execute(of_run)}
+    added = [
+        (cluster, it)
+        for cluster, it in found
+        if it.status in _SAVED and (cluster, it.namespace, it.pod, it.kind) not in saved
+    ]
+    put_artifacts(conn, run_id, added)
+    for cluster, it in added:
+        of_pod = {"run_id": run_id, "cluster": cluster, "namespace": it.namespace, "pod": it.pod, "pod_uid": it.pod_uid}
+        shown = update(findings).where(*(findings.c[name] == value for name, value in of_pod.items()))
+        conn.execute(shown.where(findings.c.artifacts_from.is_(None)).values(artifacts_from=run_id))
+    return len(added)
 
 
 def note_rewritten(store: Store, old: str, new: str) -> None:

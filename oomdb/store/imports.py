@@ -9,15 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, bindparam, insert, select
 
 from oomdb.model import Artifact, ScanStatus, TimeQuality
+from oomdb.store.artifact_paths import add_artifacts
 from oomdb.store.database import Store, refresh_statistics
 from oomdb.store.dialect import day_of, format_stored, parse_stored, texts_in, triples_in, unindexed
 from oomdb.store.folding import LONGEST_PAUSE_OF_A_LOOP, SAME_INSTANT, Occurrence, finding_key
 from oomdb.store.import_folding import FoldedRow, ImportedRow, Place, fold_rows
+from oomdb.store.known_files import Mark, SourceFile, find_stored_run
 from oomdb.store.prepared import Prepared
 from oomdb.store.rows import (
     bind_finding,
@@ -40,23 +42,6 @@ EVIDENCE = "legacy"  # in findings: no rule of ours saw it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceFile:
-    """A file that was read; `time_evidence` is what dated its run: artifacts, name or mtime."""
-
-    path: str
-    sha256: str
-    modified_at: datetime
-    rows: int
-    bad_rows: int
-    time_evidence: str
-
-    @property
-    def is_empty(self) -> bool:
-        """Tell whether it has a header and nothing else: all of these have one hash."""
-        return not self.rows and not self.bad_rows
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedRun:
     """A run as its file tells it: one row per place and type; each cluster read, or unknown.
 
@@ -76,49 +61,21 @@ class ImportedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedImport:
-    """What recording a file came to."""
+    """What recording a file came to.
 
-    run_id: int
-    new_occurrences: int
+    Attributes:
+        run_id: the run that it became, or that it was already; None where that was deleted.
+        is_new: whether it became one.
+        new_occurrences: kills and loops that were not stored yet.
+        added_artifacts: of a run that was stored already, the artifacts that it had not.
+        other_run_id: an imported run of the same moment that tells something else, None for none.
+    """
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownFile:
-    """A file that became a run before, or that oomdb wrote itself."""
-
-    kind: Literal["export", "import"]
-    sha256: str
-    run_at: datetime
-    path: str
-    modified_at: datetime
     run_id: int | None
-    is_empty: bool
-
-    def is_file(self, path: str, modified_at: datetime) -> bool:
-        """Tell whether a file with this hash is this one: by the hash, or, where that says nothing, by time and path.
-
-        An export keeps its time when it gets another name.
-        """
-        if not self.is_empty:
-            return True
-        return self.modified_at == modified_at.replace(microsecond=0) and (self.kind == "export" or self.path == path)
-
-
-def list_known_files(store: Store) -> dict[str, list[KnownFile]]:
-    """Return the files that are known, by SHA-256."""
-    known: defaultdict[str, list[KnownFile]] = defaultdict(list)
-    with store.reading() as conn:
-        for row in conn.execute(_KNOWN):
-            fields = dict(row._mapping)
-            fields["is_empty"] = not (fields.pop("rows") + fields.pop("bad_rows"))
-            known[row.sha256].append(KnownFile(**fields))
-    return known
-
-
-def list_clusters_of_runs(store: Store, run_ids: Iterable[int]) -> set[str]:
-    """Return the clusters of some runs."""
-    with store.reading() as conn:
-        return set(conn.execute(_CLUSTERS, {"runs": json.dumps(sorted(map(str, run_ids)))}).scalars())
+    is_new: bool
+    new_occurrences: int = 0
+    added_artifacts: int = 0
+    other_run_id: int | None = None
 
 
 class ToldBefore(NamedTuple):
@@ -171,8 +128,8 @@ class RowsBefore:
 _ROWS_REMEMBERED = 50_000  # some fifty megabytes
 
 
-def record_import(store: Store, run: ImportedRun, before: RowsBefore) -> RecordedImport | None:
-    """Record a run in one transaction; None where it is stored by now: another process was faster.
+def record_import(store: Store, run: ImportedRun, before: RowsBefore) -> RecordedImport:
+    """Record a run in one transaction; of one that is stored already, the artifacts that came since.
 
     Args:
         store: where.
@@ -183,8 +140,10 @@ def record_import(store: Store, run: ImportedRun, before: RowsBefore) -> Recorde
         StoreError: if the database cannot be written; then nothing of the file is stored.
     """
     with store.writing() as conn:
-        if _is_known(conn, run):
-            return None
+        stored = find_stored_run(conn, run.file, run.run_at, lambda: {_mark(row) for row in run.rows})
+        if stored.is_stored:
+            added = add_artifacts(conn, stored.run_id, run.artifacts) if stored.run_id is not None else 0
+            return RecordedImport(run_id=stored.run_id, is_new=False, added_artifacts=added)
         run_id = _insert_run(conn, run)
         before.check(conn)
         told, others = before.split(run.rows)
@@ -199,7 +158,8 @@ def record_import(store: Store, run: ImportedRun, before: RowsBefore) -> Recorde
         insert_sorted(conn, run_clusters, [_cluster_row(run_id, *it) for it in run.clusters.items()])
         _NOTE_FILE.run(conn, _file_row(run_id, run))
     before.keep(told_now)
-    return RecordedImport(run_id=run_id, new_occurrences=sum(len(it.new) for it in folded))
+    new = sum(len(it.new) for it in folded)
+    return RecordedImport(run_id=run_id, is_new=True, new_occurrences=new, other_run_id=stored.other_id)
 
 
 def finish_imports(store: Store) -> None:
@@ -229,18 +189,8 @@ _OCCURRENCE = ("identity", "type", "occurred_at", "last_seen_at", "time_quality"
 _STORED = [occurrences.c[name] for name in ("cluster", "namespace", "pod", *_OCCURRENCE)]
 _NEAR = Prepared(_build_near())
 _LASTING = Prepared(_build_lasting())
-_KNOWN = select(
-    *(import_files.c[name] for name in ("kind", "sha256", "run_at", "path", "modified_at", "run_id"))
-).add_columns(import_files.c.rows, import_files.c.bad_rows)
-_WITH_HASH = Prepared(select(import_files.c.run_at).where(import_files.c.sha256 == bindparam("sha256")))
-_CLUSTERS = select(run_clusters.c.cluster).distinct().where(run_clusters.c.run_id.in_(select(texts_in("runs").c.value)))
 _BEGIN = Prepared(insert(runs), [it.name for it in runs.c if it.name != "id"])
 _NOTE_FILE = Prepared(insert(import_files), [it.name for it in import_files.c if it.name != "id"])
-
-
-def _is_known(conn: Connection, run: ImportedRun) -> bool:
-    known = [parse_stored(at) for (at,) in _WITH_HASH.run(conn, {"sha256": run.file.sha256}).fetchall()]
-    return run.run_at in known if run.file.is_empty else bool(known)
 
 
 def _insert_run(conn: Connection, run: ImportedRun) -> int:
@@ -309,6 +259,12 @@ def _iter_spans(rows: Iterable[ImportedRow]) -> Iterator[tuple[datetime, datetim
         elif not row.is_loop:
             for at in row.instants:
                 yield at - SAME_INSTANT, at + SAME_INSTANT, row.pod
+
+
+def _mark(row: ImportedRow) -> Mark:
+    key = finding_key(row.cluster, row.namespace, row.pod, "", "", row.type)
+    first, last = (format_stored(row.instants[0]), format_stored(row.instants[-1])) if row.instants else (None, None)
+    return key, first, last, encode_timestamps(row.instants, undated=row.undated)
 
 
 def _write_occurrences(conn: Connection, run_id: int, folded: Sequence[FoldedRow], told: Sequence[ToldBefore]) -> None:

@@ -315,7 +315,7 @@ import_files = Table(
         Text,
         nullable=False,
         server_default="",
-        comment="what dated the run of a legacy file: artifacts (stamps in their names), name (of the file) or "
+        comment="what dated the run of a legacy file: json (of an export), artifacts (stamps in their names), name or "
         "mtime; '' otherwise",
     ),
     UniqueConstraint("sha256", "run_at"),

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import yaml
@@ -268,9 +269,11 @@ def test_a_new_database_beside_runs_of_the_legacy_script_names_the_import(
     fleet.output.mkdir()
     (fleet.output / "oom_results_13-Jan-2026_12-10-22-EST.csv").write_text("cluster\r\n")
     assert run(fleet.args()) == 0
-    told = (
-        f"such as oom_results_13-Jan-2026_12-10-22-EST.csv: `oomdb import --output {fleet.output} {fleet.output}` takes"
-    )
-    assert told in capsys.readouterr().err
+    told = "1 file(s) such as oom_results_13-Jan-2026_12-10-22-EST.csv are there: `oomdb import --output "
+    assert f"{told}{fleet.output} {fleet.output}` takes" in capsys.readouterr().err
     assert run(fleet.args()) == 0
     assert "oomdb import" not in capsys.readouterr().err
+    # the first versions wrote to the working folder; a database elsewhere is the one to fill
+    Path("oom_results.csv").write_text("cluster\r\n")
+    assert run(fleet.args("--db", "elsewhere.sqlite")) == 0
+    assert f"`oomdb import --output {fleet.output} --db elsewhere.sqlite {fleet.output} .`" in capsys.readouterr().err

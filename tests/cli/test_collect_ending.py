@@ -205,7 +205,7 @@ def test_files_that_cannot_grow_stop_the_artifacts_and_keep_the_findings(fleet: 
     )
     assert last_lines(done.stderr)[1] == ("1", "3/3", "3", "3", "3")
     assert "kflux-prd-rh02: artifacts not saved: Artifact files cannot be written to " in done.stdout
-    assert "File too large; check that folder, or use --no-artifacts. (0 of 1 pods were captured)" in done.stdout
+    assert "File too large; check that folder. (0 of 1 pods were captured)" in done.stdout
     assert fleet.rows("SELECT cluster, status FROM run_clusters ORDER BY 1") == [
         ("kflux-prd-rh02", "partial"),
         ("kflux-prd-rh03", "complete"),

@@ -33,7 +33,7 @@ def oomdb(capsys: pytest.CaptureFixture[str]) -> Command:
 def runs() -> Path:
     """Write two runs of the legacy script, the later one with a bad row."""
     folder = Path("runs")
-    write_run(folder, Row(), name="oom_results_14-Feb-2026_12-00-00-UTC", written_at=ago(days=1))
+    write_run(folder, Row(), name="oom_results_14-Jan-2026_12-00-00-UTC", written_at=ago(days=1))
     write_run(folder, Row(), Row(pod="checkout-2"), Row(cluster=""), written_at=NOW)
     return folder
 
@@ -99,12 +99,33 @@ def test_our_own_exports_are_never_taken_for_runs(oomdb: Command) -> None:
     assert out.splitlines()[3].endswith("oomdb wrote them itself")
 
 
+def test_an_export_without_rows_is_no_run_either_where_its_copy_lost_its_time(oomdb: Command, tmp_path: Path) -> None:
+    write_run(Path("runs"), reached=["prod-a"], written_at=NOW)
+    oomdb("import", "runs")
+    oomdb("report")
+    copied = tmp_path / "copied"
+    copied.mkdir()
+    for name in ("oom_results.csv", "oom_results.json"):
+        shutil.copyfile(Path("output") / name, copied / name)
+    code, out, _ = oomdb("import", str(copied))
+    assert (code, out.rstrip().endswith("oomdb wrote them itself")) == (0, True)
+    assert len(json.loads(oomdb("runs", "--json")[1])) == 1
+
+
+def test_a_path_that_is_not_there_keeps_no_other_from_being_imported(oomdb: Command, runs: Path) -> None:
+    code, out, err = oomdb("import", "not-there", str(runs))
+    assert code == 1
+    assert "not-there: there is no such file or folder" in err
+    assert out.splitlines()[2].split()[:2] == ["2", "imported"]
+    assert oomdb("import", "not-there")[0] == 2
+
+
 def test_a_folder_that_lost_its_times_is_warned_of(oomdb: Command, runs: Path) -> None:
     Path("copied").mkdir()
     for path in runs.iterdir():
         shutil.copyfile(path, Path("copied") / path.name)
     _, _, err = oomdb("import", "copied", "--dry-run")
-    assert "warning: copied: its 2 files share one minute of modification" in err
+    assert "warning: copied: 2 of its 2 files share one minute of modification" in err
     assert "1 can be dated by nothing else: oom_results.csv." in err
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from oomdb.cli.main import run
+from tests.importers.legacy.importing import Row, write_run
 
 CSV = Path(__file__).parents[1] / "data" / "detection-cases" / "oom_results-1d92d70.csv"
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
@@ -43,7 +44,7 @@ def test_the_summary_is_printed_and_the_page_written_and_nothing_else(report: Re
     before = (folder / "oom_results.csv").read_bytes()
     code, out, err = report("--from-dir", str(folder))
     assert code == 0, err
-    assert "Report for pod: demo-plgh4bnvsz-dnwz5\n" in out
+    assert "Report for pod: demo\n" in out
     assert "OOMKilled: 1 instance(s) on 15-Jan-2026, Namespace: case-oom-last-state-tenant" in out
     assert out.endswith(f"{folder}/oom_results.html\n")
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -54,6 +55,25 @@ def test_the_summary_is_printed_and_the_page_written_and_nothing_else(report: Re
     assert b"case-oom-last-state-tenant" in (folder / "oom_results.html").read_bytes()
     assert (folder / "oom_results.csv").read_bytes() == before
     assert (folder / "oom_results.csv").stat().st_mtime == WRITTEN_AT
+
+
+def test_the_summary_has_all_days_of_the_workloads_of_the_latest_run_and_their_owners(
+    report: Report, tmp_path: Path
+) -> None:
+    folder = tmp_path / "runs"
+    first, other = Row(pod="checkout-7d9c5bf6d-bcdfg", timestamps="2026-01-14T10:00:00Z"), Row(pod="gone-0")
+    write_run(folder, first, other, name="oom_results_14-Jan-2026_12-00-00-UTC")
+    write_run(folder, Row(pod="checkout-7d9c5bf6d-zz2x4"))
+    (tmp_path / "CODEOWNERS").write_text("* @team\n")
+    code, out, err = report("--from-dir", str(folder), "-c", str(tmp_path), "--no-glab")
+    assert code == 0, err
+    assert "Report for pod: gone" not in out
+    lines = [line for line in out.splitlines() if line.startswith("OOMKilled")]
+    assert [line.partition(", ")[0] for line in lines] == [
+        "OOMKilled: 1 instance(s) on 14-Jan-2026",
+        "OOMKilled: 1 instance(s) on 15-Jan-2026",
+    ]
+    assert all(", Namespace: shop (cluster: prod-a) " in line and "@team" in line for line in lines)
 
 
 def test_no_database_is_made_or_used(report: Report, folder: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from oomdb.importers.relocation.migrate import Migration, migrate_artifacts
 from oomdb.importers.relocation.places import remove_sources
 from oomdb.importers.relocation.references import exchange_paths, parse_reference
 from oomdb.store.database import Store, open_for_writing
-from oomdb.store.imports import list_clusters_of_runs, list_known_files
+from oomdb.store.known_files import list_clusters_of_runs, list_known_files
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "migrate_artifacts_from_private_tmp.py"
 HEADER = ["cluster", "namespace", "pod", "type", "timestamps", "sources", "description_file", "pod_log_file"]
@@ -394,6 +394,7 @@ def test_artifacts_of_the_database_get_their_files_and_findings_show_them(
         ("error", "", f"{why}{root}/c1/{name_of('web-1', 'log')}")
     ]
     assert rows(store, "SELECT artifacts_from FROM findings") == [(None,)]
+    assert legacy.migrate(store, dry_run=True).repaired_records == 2
     assert legacy.migrate(store).repaired_records == 2
     where = "logs_and_description_files/c1/"
     assert rows(store, "SELECT kind, status, path, size_bytes, message FROM artifacts ORDER BY kind") == [
@@ -457,7 +458,8 @@ def test_the_script_tells_what_it_does_and_what_is_missing(legacy: Legacy) -> No
         "would be repaired: 0 results, 0 records of the database",
     ]
     assert done.stderr.splitlines() == [
-        f"missing: /private/tmp/{cluster}/{name_of('web-1', kind)}" for kind in ("desc", "log")
+        f"there is no database {legacy.output}/oomdb.sqlite; if another one has these runs, say --db",
+        *(f"missing: /private/tmp/{cluster}/{name_of('web-1', kind)}" for kind in ("desc", "log")),
     ]
 
 

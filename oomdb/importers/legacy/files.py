@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
@@ -13,8 +13,9 @@ from oomdb.errors import UsageError
 
 STEM = "oom_results"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-# oom_results_13-Jan-2026_12-10-22-EST.csv; a moved one has a second stamp behind the first, which counts
-_NAME = re.compile(STEM + r"_(\d\d)-([A-Za-z]{3})-(\d{4})_(\d\d)-(\d\d)-(\d\d)(?:-([^_.]*))?")
+# oom_results_13-Jan-2026_12-10-22-EST.csv; a moved one has a second stamp behind the first, which counts; people's
+# copies have ` (1)`, `-backup` and the like behind the zone
+_NAME = re.compile(STEM + r"_(\d\d)-([A-Za-z]{3})-(\d{4})_(\d\d)-(\d\d)-(\d\d)(?:-([A-Za-z]+|[+-]\d\d(?::?\d\d)?))?")
 _RENAMED_WITHIN = timedelta(seconds=5)  # of each other: the backups of one run
 _NUMERIC_ZONE = re.compile(r"([+-])(\d\d):?(\d\d)?")
 # The abbreviation says where, not whether it was summer: the legacy script wrote the summer name all year round.
@@ -67,15 +68,27 @@ class NamedTime:
     zone_is_known: bool
 
 
-def list_legacy_files(paths: Iterable[Path]) -> list[LegacyFile]:
+def list_legacy_files(
+    paths: Iterable[Path], *, on_problem: Callable[[UsageError], None] | None = None
+) -> list[LegacyFile]:
     """Return the CSVs that the paths name: of folders `oom_results.csv` and `oom_results_*_*.csv`, each file once.
 
+    Args:
+        paths: folders and files.
+        on_problem: is told of each path of which nothing can be had, for the others to go on.
+
     Raises:
-        UsageError: for a path that is neither a folder nor a file, and a folder without such files.
+        UsageError: without `on_problem`, for a path that is no folder and no file, or a folder without such files.
     """
     found: dict[tuple[str, str], LegacyFile] = {}
     for path in paths:
-        files = list(_list_of(path))
+        try:
+            files = list(_list_of(path))
+        except UsageError as err:
+            if on_problem is None:
+                raise
+            on_problem(err)
+            continue
         folder = os.path.realpath(files[0].folder)
         for file in files:
             found.setdefault((folder, file.path.name), file)

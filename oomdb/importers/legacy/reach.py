@@ -1,6 +1,8 @@
 """What the JSON beside a CSV adds: which clusters were reached, also those with nothing to tell."""
 
+import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -13,6 +15,8 @@ _METADATA = "_metadata"
 
 class _Metadata(msgspec.Struct, frozen=True):
     time_range: str = ""
+    run: int | None = None  # of a database, in what oomdb exports
+    started_at: datetime | None = None
 
 
 _DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -20,10 +24,15 @@ _DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 @dataclass(frozen=True, slots=True)
 class LegacyReach:
-    """The clusters that a run reached, and its time range, '' where the file does not tell it."""
+    """The clusters that a run reached, and its time range, '' where the file does not tell it.
+
+    `exported_run_at` is when the run was, in what oomdb itself exported of its database; None in all that others wrote.
+    """
 
     clusters: frozenset[str]
     time_range: str
+    sha256: str
+    exported_run_at: datetime | None = None
 
 
 def read_reach(path: Path) -> LegacyReach:
@@ -38,4 +47,6 @@ def read_reach(path: Path) -> LegacyReach:
         metadata = msgspec.json.decode(parts.pop(_METADATA, msgspec.Raw(b"{}")), type=_Metadata)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as err:
         raise ImportFileError(f"{path.name} is not the JSON of a run ({err})") from err
-    return LegacyReach(frozenset(name.strip() for name in parts if name.strip()), metadata.time_range)
+    exported_run_at = metadata.started_at if metadata.run is not None else None
+    clusters = frozenset(name.strip() for name in parts if name.strip())
+    return LegacyReach(clusters, metadata.time_range.strip(), hashlib.sha256(data).hexdigest(), exported_run_at)

@@ -17,7 +17,10 @@ FileState = tuple[int, int]  # its size, and its time of modification in nanosec
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
-    """The content of a file, and when it was changed last; `state` is another one when it is changed again."""
+    """The content of a file, and when it was changed last, in whole seconds.
+
+    `state` is another one when it is changed again.
+    """
 
     data: bytes
     modified_at: datetime
@@ -65,7 +68,9 @@ def _read(descriptor: int, limit_bytes: int) -> ReadFile:
     state = _state_of(before)
     if _state_of(os.fstat(descriptor)) != state or len(data) != before.st_size:
         raise ImportFileError("changed while it was read: import it again when its writer is done.")
-    return ReadFile(data, datetime.fromtimestamp(min(max(before.st_mtime, 0), _LAST_MOMENT), UTC), state)
+    # in whole seconds, as times are stored: else it would not be known again by them
+    modified_at = datetime.fromtimestamp(int(min(max(before.st_mtime, 0), _LAST_MOMENT)), UTC)
+    return ReadFile(data, modified_at, state)
 
 
 def _state_of(status: os.stat_result) -> FileState:

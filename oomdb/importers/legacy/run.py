@@ -15,7 +15,8 @@ from oomdb.importers.legacy.reading import has_changed
 from oomdb.importers.legacy.survey import NewFile, Survey
 from oomdb.model import Artifact, ScanStatus
 from oomdb.store.database import Store
-from oomdb.store.imports import ImportedRun, RowsBefore, SourceFile, record_import
+from oomdb.store.imports import ImportedRun, RowsBefore, record_import
+from oomdb.store.known_files import SourceFile
 from oomdb.timespan import parse_span
 
 
@@ -35,14 +36,25 @@ class ImportRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedFile:
-    """What became of one file; `failed` says why nothing of it was stored, '' otherwise.
+    """What became of one file.
 
-    `run_id` is None where nothing was to be written, and where another process was faster.
+    Attributes:
+        new: the file.
+        failed: why nothing of it was stored, '' otherwise.
+        run_id: the run that it became; None where nothing was to be written, or its run is stored already.
+        is_stored_already: its run is: by another process, or from a file with the same rows.
+        rows: in it.
+        bad_rows: those that could not be kept.
+        new_occurrences: kills and loops that were not stored yet; None where nothing was written.
+        artifacts: that were found.
+        missing_artifacts: that were not.
+        notes: what there is to say of it.
     """
 
     new: NewFile
     failed: str = ""
     run_id: int | None = None
+    is_stored_already: bool = False
     rows: int = 0
     bad_rows: int = 0
     new_occurrences: int | None = None
@@ -76,8 +88,13 @@ def _import_one(
         return imported
     artifacts = _find_artifacts(told.with_artifacts, search, new.run.at)
     recorded = record_import(store, _build_run(new, clusters, artifacts), before)
-    if recorded is None:
-        return replace(imported, notes=(*told.notes, "its run is stored already"))
+    if not recorded.is_new:
+        added = f"; {recorded.added_artifacts} artifacts were added to it" if recorded.added_artifacts else ""
+        note = f"its run is stored already, as run {recorded.run_id}{added}"
+        return replace(imported, is_stored_already=True, artifacts=recorded.added_artifacts, notes=(note,))
+    if recorded.other_run_id is not None:
+        note = f"run {recorded.other_run_id} of the same moment tells something else: both are stored"
+        imported = replace(imported, notes=(*imported.notes, note))
     return replace(
         imported,
         run_id=recorded.run_id,

@@ -4,15 +4,16 @@ Its time is the moment at which its files were written, seconds after the last a
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Literal
 
-from oomdb.importers.legacy.files import read_name
+from oomdb.importers.legacy.files import NamedTime, read_name
 
-Evidence = Literal["artifacts", "name", "mtime"]
+Evidence = Literal["json", "artifacts", "name", "mtime"]
 
 _STAMP = re.compile(r"__(\d{8}T\d{6}Z)__(?:desc|log)(?:\.failed)?\.txt")
 _CLOCKS_DIFFER = timedelta(days=1)  # what lies further ahead was not written by a clock
@@ -26,12 +27,23 @@ _ONE_MINUTE = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traces:
-    """What tells of the time of one file; `stamped_at` is the latest stamp of its artifacts' names."""
+    """What tells of the time of one file.
+
+    Attributes:
+        name: of the file.
+        layout: which columns it has.
+        modified_at: when it was changed last.
+        stamped_at: the latest stamp of its artifacts' names.
+        exported_run_at: when the run was of which oomdb itself exported the file.
+        is_copied: its time of modification is that of a copy, and tells nothing.
+    """
 
     name: str
     layout: str
     modified_at: datetime
     stamped_at: datetime | None
+    exported_run_at: datetime | None = None
+    is_copied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,46 +61,58 @@ def find_stamp(text: str, *, now: datetime) -> datetime | None:
             at = datetime.fromisoformat(stamp)
         except ValueError:
             continue
-        if at <= now + _CLOCKS_DIFFER:
+        if not _lies_ahead(at, now):
             return at
     return None
 
 
-def have_lost_times(modified: Sequence[datetime]) -> bool:
-    """Tell whether files share one minute of modification, as runs never do: they were copied without their times."""
-    return len(modified) > 1 and max(modified) - min(modified) <= _ONE_MINUTE
+def find_copied(modified: Sequence[datetime]) -> set[datetime]:
+    """Return the times of modification that files share with others of one minute, as runs never do: those of a copy.
+
+    Two files of a minute are none where there are more: somebody may have started two runs.
+    """
+    enough = min(3, max(2, len(modified)))
+    ordered = sorted(modified)
+    groups = ((first, bisect_right(ordered, at + _ONE_MINUTE)) for first, at in enumerate(ordered))
+    return {at for first, end in groups if end - first >= enough for at in ordered[first:end]}
 
 
-def date_runs(folder: Sequence[Traces], *, times_lost: bool) -> list[RunTime]:
+def date_runs(folder: Sequence[Traces], *, now: datetime) -> list[RunTime]:
     """Return the time of each file of one folder.
 
     By the stamps in its artifacts' names, else by the file's name, else by its modification. A name may have the time
-    of the next run; then the modification is right, or else the name before it.
+    of the next run; then the modification is right, or else the name before it. What oomdb exported says it itself.
 
     Args:
         folder: all files of the folder, in any order.
-        times_lost: the times of modification are those of a copy, and tell nothing.
+        now: no run was later: a name that lies ahead tells nothing.
     """
-    named = sorted((its.at, it.name) for it in folder if (its := read_name(it.name)) is not None)
-    before = {name: at for (at, _), (_, name) in pairwise(named)}
+    names = {it.name: its for it in folder if (its := read_name(it.name)) is not None and not _lies_ahead(its.at, now)}
+    in_order = sorted((its.at, name) for name, its in names.items())
+    before = {name: at for (at, _), (_, name) in pairwise(in_order)}
     is_of_next = _judge_names(folder)
-    return [_date(it, before.get(it.name), is_of_next, times_lost=times_lost) for it in folder]
+    return [_date(it, names.get(it.name), before.get(it.name), is_of_next) for it in folder]
 
 
 _Judge = Callable[[Traces, datetime], bool]
 
 
-def _date(it: Traces, named_before: datetime | None, is_of_next: _Judge, *, times_lost: bool) -> RunTime:
+def _lies_ahead(at: datetime, now: datetime) -> bool:
+    return at > now + _CLOCKS_DIFFER
+
+
+def _date(it: Traces, named: NamedTime | None, named_before: datetime | None, is_of_next: _Judge) -> RunTime:
+    if it.exported_run_at is not None:
+        return RunTime(it.exported_run_at, "json")
     if it.stamped_at is not None:
         return RunTime(it.stamped_at, "artifacts")
-    named = read_name(it.name)
     if named is None:
         return RunTime(it.modified_at, "mtime")
     if is_of_next(it, named.at):
-        if not times_lost and it.modified_at <= named.at:
+        if not it.is_copied and it.modified_at <= named.at:
             return RunTime(it.modified_at, "mtime")
         return RunTime(named_before or named.at, "name")
-    if not named.zone_is_known and not times_lost and abs(it.modified_at - named.at) <= _ZONES_DIFFER:
+    if not named.zone_is_known and not it.is_copied and abs(it.modified_at - named.at) <= _ZONES_DIFFER:
         return RunTime(it.modified_at, "mtime")
     return RunTime(named.at, "name")
 

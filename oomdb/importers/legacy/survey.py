@@ -1,7 +1,7 @@
 """Looking at all files before anything is written: which are new, when their runs were, which clusters there are."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -10,9 +10,9 @@ from oomdb.errors import ImportFileError
 from oomdb.importers.legacy.artifacts import ArtifactSearch
 from oomdb.importers.legacy.collector import looking_for_cycles_rarely
 from oomdb.importers.legacy.files import LegacyFile
-from oomdb.importers.legacy.run_times import RunTime, Traces, date_runs, have_lost_times
+from oomdb.importers.legacy.run_times import RunTime, Traces, date_runs, find_copied
 from oomdb.importers.legacy.told_run import ToldRun, read_content, read_run
-from oomdb.store.imports import KnownFile
+from oomdb.store.known_files import KnownFile
 
 Known = Mapping[str, Sequence[KnownFile]]  # by SHA-256
 
@@ -35,7 +35,7 @@ class OtherFile:
     """A file of which nothing is to be imported, and why."""
 
     file: LegacyFile
-    state: Literal["known", "export", "failed"]
+    state: Literal["known", "copy", "export", "failed"]
     reason: str
 
 
@@ -60,6 +60,7 @@ def survey(
     now: datetime,
     search_in: Callable[[Path], ArtifactSearch],
     find_clusters: Callable[[Iterable[int]], set[str]],
+    again: bool = False,
     looked_at: Callable[[], None] = lambda: None,
 ) -> Survey:
     """Read the files; what cannot be read is among the others.
@@ -70,6 +71,7 @@ def survey(
         now: no run was later.
         search_in: gives what looks for a folder's artifacts.
         find_clusters: gives the clusters of stored runs, by their numbers.
+        again: files that were imported before are new too: for artifacts that came since.
         looked_at: called after each file.
     """
     folders: dict[Path, _Folder] = {}
@@ -78,14 +80,14 @@ def survey(
         for file in files:
             if file.folder not in folders:
                 folders[file.folder] = _Folder(search_in(file.folder))
-            folders[file.folder].look_at(file, known, first, now)
+            folders[file.folder].look_at(file, known, first, now, again=again)
             looked_at()
     return Survey(
-        new=tuple(sorted((it for of in folders.values() for it in of.list_new()), key=_age)),
+        new=tuple(sorted((it for of in folders.values() for it in of.list_new(now)), key=_age)),
         others=tuple(it for of in folders.values() for it in of.others),
         clusters={path: frozenset(of.clusters | find_clusters(of.run_ids)) for path, of in folders.items() if of.told},
         searches={path: of.search for path, of in folders.items()},
-        warnings=tuple(it for path, of in folders.items() for it in of.list_warnings(path)),
+        warnings=tuple(it for path, of in folders.items() for it in of.list_warnings(path, now)),
     )
 
 
@@ -104,19 +106,25 @@ class _Folder:
     clusters: set[str] = field(default_factory=set)
     run_ids: set[int] = field(default_factory=set)
 
-    def look_at(self, file: LegacyFile, known: Known, first: dict[str, LegacyFile], now: datetime) -> None:
+    def look_at(
+        self, file: LegacyFile, known: Known, first: dict[str, LegacyFile], now: datetime, *, again: bool
+    ) -> None:
         try:
             content = read_content(file)
             sha256, modified_at = content.sha256, content.read.modified_at
             same = next(
                 (it for it in known.get(sha256, ()) if it.is_file(str(file.path.absolute()), modified_at)), None
             )
-            if same is not None:
+            if same is not None and not (again and same.kind == "import"):
                 self._settle(file, same, modified_at)
             elif sha256 in first:
-                self.others.append(OtherFile(file, "known", f"the same as {first[sha256].path}"))
+                self.others.append(OtherFile(file, "copy", f"the same as {first[sha256].path}"))
             else:
                 told = read_run(file, content, self.search, now=now)
+                if any(it.kind == "export" for it in known.get(told.json_sha256, ())):
+                    # without a row, a CSV alone is like any other
+                    self.others.append(OtherFile(file, "export", "oomdb wrote it itself"))
+                    return
                 self.clusters |= told.clusters
                 self.told.append(told)
                 if not told.is_empty:
@@ -133,18 +141,27 @@ class _Folder:
         if same.run_id is not None:
             self.run_ids.add(same.run_id)
 
-    def list_new(self) -> list[NewFile]:
-        traces = [_trace(it) for it in self.told]
-        times = date_runs([*traces, *self.settled], times_lost=self._have_lost_times())
+    def list_new(self, now: datetime) -> list[NewFile]:
+        copied = self._find_copied()
+        traces = [_trace(it, is_copied=it.modified_at in copied) for it in self.told]
+        settled = [replace(it, is_copied=it.modified_at in copied) for it in self.settled]
+        times = date_runs([*traces, *settled], now=now)
         return [NewFile(told=told, run=run) for told, run in zip(self.told, times, strict=False)]
 
-    def list_warnings(self, path: Path) -> Iterable[str]:
-        if not self.told or not self._have_lost_times():
+    def list_warnings(self, path: Path, now: datetime) -> Iterable[str]:
+        copied = self._find_copied()
+        if not any(it.modified_at in copied for it in self.told):
             return
-        badly_dated = [it.file.path.name for it in self.list_new() if it.run.evidence == "mtime"]
+        badly_dated = [
+            it.file.path.name
+            for it in self.list_new(now)
+            if it.run.evidence == "mtime" and it.told.modified_at in copied
+        ]
+        times = self._list_times()
+        count = sum(at in copied for at in times)
         yield (
-            f"{path}: its {len(self.told) + len(self.settled)} files share one minute of modification "
-            f"({self.told[0].modified_at:%Y-%m-%d %H:%M} UTC): they were copied without their times, which "
+            f"{path}: {count} of its {len(times)} files share one minute of modification "
+            f"({min(copied):%Y-%m-%d %H:%M} UTC): they were copied without their times, which "
             f"`cp -p`, `rsync -t` and tar keep. "
             + (
                 f"{len(badly_dated)} can be dated by nothing else: {', '.join(badly_dated)}."
@@ -153,11 +170,19 @@ class _Folder:
             )
         )
 
-    def _have_lost_times(self) -> bool:
-        return have_lost_times([*(it.modified_at for it in self.told), *(it.modified_at for it in self.settled)])
+    def _find_copied(self) -> set[datetime]:
+        return find_copied(self._list_times())
+
+    def _list_times(self) -> list[datetime]:
+        return [*(it.modified_at for it in self.told), *(it.modified_at for it in self.settled)]
 
 
-def _trace(told: ToldRun) -> Traces:
+def _trace(told: ToldRun, *, is_copied: bool) -> Traces:
     return Traces(
-        name=told.file.path.name, layout=told.layout, modified_at=told.modified_at, stamped_at=told.stamped_at
+        name=told.file.path.name,
+        layout=told.layout,
+        modified_at=told.modified_at,
+        stamped_at=told.stamped_at,
+        exported_run_at=told.exported_run_at,
+        is_copied=is_copied,
     )

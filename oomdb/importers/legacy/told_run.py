@@ -41,6 +41,8 @@ class ToldRun:
         stamped_at: the latest stamp of its artifacts' names, None for none.
         with_artifacts: those rows, once for each pod, of which an artifact may be there.
         missing_artifact_count: of the artifacts that are gone.
+        json_sha256: of the contents of the JSON, '' where none is used.
+        exported_run_at: when the run was, where oomdb itself exported the files.
         clusters: those that it reached: with rows, or in the JSON.
         notes: what there is to say of it.
     """
@@ -57,6 +59,8 @@ class ToldRun:
     stamped_at: datetime | None
     with_artifacts: tuple[LegacyRow, ...]
     missing_artifact_count: int
+    json_sha256: str
+    exported_run_at: datetime | None
     clusters: frozenset[str]
     notes: tuple[str, ...]
 
@@ -91,7 +95,8 @@ def read_run(file: LegacyFile, content: FileContent, search: ArtifactSearch, *, 
         ImportFileError: with the line and the reason, if it is no table of the legacy script.
     """
     table = parse_table(content.read.data)
-    reach, problems = _read_reach_of(file)
+    shown = frozenset({row.cluster for row in table.rows})
+    reach, problems = _read_reach_of(file, shown)
     read = read_rows(table.rows)
     with_artifacts, missing = _split_by_artifacts(table.rows, search)
     names = "\n".join(f"{row.description_file}\n{row.pod_log_file}" for row in table.rows)
@@ -105,23 +110,29 @@ def read_run(file: LegacyFile, content: FileContent, search: ArtifactSearch, *, 
         rows=tuple(it.row for it in read),
         row_count=len(table.rows),
         bad_row_count=len(table.bad_rows),
-        time_range=next(time_ranges, reach.time_range.strip() if reach else ""),
+        time_range=next(time_ranges, reach.time_range if reach else ""),
         stamped_at=find_stamp(names, now=now),
         with_artifacts=with_artifacts,
         missing_artifact_count=missing,
-        clusters=frozenset({row.cluster for row in table.rows}) | (reach.clusters if reach else frozenset()),
+        json_sha256=reach.sha256 if reach else "",
+        exported_run_at=reach.exported_run_at if reach else None,
+        clusters=shown | (reach.clusters if reach else frozenset()),
         notes=(*table.notes, *problems, *_iter_notes(table, read)),
     )
 
 
-def _read_reach_of(file: LegacyFile) -> tuple[LegacyReach | None, tuple[str, ...]]:
-    """Return what the JSON adds, or why it was not used."""
+def _read_reach_of(file: LegacyFile, shown: frozenset[str]) -> tuple[LegacyReach | None, tuple[str, ...]]:
+    """Return what the JSON adds, or why it was not used: it must name the clusters that the CSV shows."""
     if file.json_path is None:
         return None, ()
     try:
         if leads_outside(file.json_path, file.folder):
             raise ImportFileError("a symlink that leads out of its folder")
-        return read_reach(file.json_path), ()
+        reach = read_reach(file.json_path)
+        foreign = sorted(shown - reach.clusters)
+        if foreign:
+            raise ImportFileError(f"it does not name the cluster {foreign[0]!r} of the CSV: it is of another run")
+        return reach, ()
     except ImportFileError as err:
         return None, (f"{file.json_path.name} was not used: {err}",)
 

@@ -15,7 +15,13 @@ from oomdb.errors import ImportFileError
 from oomdb.importers.foreign_files import descend, look_at, read_file
 from oomdb.importers.relocation.places import Move, copy_to_target, plan_move, remove_sources, write_aside
 from oomdb.importers.relocation.references import Reference, exchange_paths, iter_paths, parse_reference
-from oomdb.store.artifact_paths import FoundArtifact, list_lost_paths, note_rewritten, repair_artifacts
+from oomdb.store.artifact_paths import (
+    FoundArtifact,
+    count_lost_artifacts,
+    list_lost_paths,
+    note_rewritten,
+    repair_artifacts,
+)
 from oomdb.store.database import Store
 
 # root as rows spell it → where it is
@@ -126,7 +132,10 @@ class _Work:
         """Exchange the paths in database and results, then remove what was copied."""
         settled = [move for move in self.done.moves if move.is_settled]
         new_paths = {str(it.reference): str(it.target) for it in settled if it.reference.root in self.roots}
-        if self.store is not None and not dry_run:
+        if self.store is not None and dry_run:
+            planned = {str(it.reference) for it in self.done.moves if it.is_settled or it.state == "new"}
+            self.done.repaired_records = count_lost_artifacts(self.store, planned)
+        elif self.store is not None:
             self.done.repaired_records = repair_artifacts(self.store, self._describe(settled))
         for path in results:
             try:

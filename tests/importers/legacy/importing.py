@@ -15,7 +15,7 @@ from oomdb.importers.legacy.files import list_legacy_files
 from oomdb.importers.legacy.run import ImportedFile, ImportRequest, import_surveyed
 from oomdb.importers.legacy.survey import OtherFile, survey
 from oomdb.store.database import Store, open_for_writing
-from oomdb.store.imports import list_clusters_of_runs, list_known_files
+from oomdb.store.known_files import list_clusters_of_runs, list_known_files
 
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 EIGHT = ("cluster", "namespace", "pod", "type", "timestamps", "sources", "description_file", "pod_log_file")
@@ -41,6 +41,7 @@ def import_paths(
     store: Store,
     *paths: Path,
     request: ImportRequest | None = None,
+    again: bool = False,
     before_import: Callable[[], None] = lambda: None,
 ) -> Imported:
     """Import folders or files; without a request no artifact is anywhere."""
@@ -51,6 +52,7 @@ def import_paths(
         now=NOW,
         search_in=request.search_in,
         find_clusters=lambda run_ids: list_clusters_of_runs(store, run_ids),
+        again=again,
     )
     before_import()
     return Imported(tuple(import_surveyed(store, found)), found.others, found.warnings)

@@ -165,7 +165,7 @@ def test_the_same_file_and_a_copy_by_another_name_change_nothing(database: Store
     first = import_paths(database, tmp_path)
     path.rename(tmp_path / "oom_results_15-Jan-2026_15-00-00-UTC.csv")
     second = import_paths(database, tmp_path)
-    assert (len(first.files), [it.state for it in first.others]) == (1, ["known"])
+    assert (len(first.files), [it.state for it in first.others]) == (1, ["copy"])
     assert (len(second.files), [it.state for it in second.others]) == (0, ["known", "known"])
 
 
