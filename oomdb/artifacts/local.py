@@ -150,6 +150,10 @@ class ArtifactFolder:
         except OSError as err:
             raise ArtifactError(f"'{path}' cannot be read: {err.strerror or err}.") from err
 
+    def holds(self, relative: str) -> bool:
+        """Tell whether there is an ordinary file of this path below the output folder."""
+        return (self._output_dir / relative).is_file()
+
     def absolute(self, relative: str) -> str:
         """Return the absolute path of a file named relative to the output folder, '' for ''; no file is looked at.
 

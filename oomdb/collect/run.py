@@ -307,7 +307,8 @@ class _Work:
         keep: Callable[[ClusterScan], None],
     ) -> ClusterScan:
         """Capture artifacts; `keep` is called with the part as it is to be recorded should the run be stopped."""
-        wanted = list_uncaptured(self.store, part.cluster, part.findings, seen_at=at)
+        there = capture.folder.holds
+        wanted = list_uncaptured(self.store, part.cluster, part.findings, seen_at=at, is_there=there)
         findings = [finding for finding in part.findings if pod_key(part.cluster, finding) in wanted]
         try:
             captured = capture_artifacts(

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -49,7 +49,7 @@ def _build_stored() -> Select[Any]:
 def _build_captures() -> Select[Any]:
     table = artifacts.c
     return (
-        select(table.namespace, table.pod, table.pod_uid, table.run_id, table.captured_at, table.status)
+        select(table.namespace, table.pod, table.pod_uid, table.run_id, table.captured_at, table.status, table.path)
         .where(table.pod_uid.in_(bindparam("uids", expanding=True)), table.cluster == bindparam("cluster"))
         .where(table.kind == "description", table.status != "error")
         .order_by(table.captured_at, table.run_id)
@@ -63,16 +63,35 @@ _CAPTURES = _build_captures()
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """The run whose artifacts of a pod are to be shown, and when the pod was captured last."""
+    """The run whose artifacts of a pod are to be shown, and when the pod was captured last.
+
+    `path` is that of its description, '' where the last look found the pod gone: it cannot be had again.
+    """
 
     run_id: int
     captured_at: datetime
+    path: str
 
 
-def list_uncaptured(store: Store, cluster: str, scanned: Sequence[Finding], *, seen_at: datetime) -> set[str]:
+def list_uncaptured(
+    store: Store,
+    cluster: str,
+    scanned: Sequence[Finding],
+    *,
+    seen_at: datetime,
+    is_there: Callable[[str], bool] = lambda _: True,
+) -> set[str]:
     """Return the keys (`pod_key`) of the pods whose description and log shall be captured.
 
-    A pod is captured where it never was, and again only where an occurrence is new or later than the last capture.
+    A pod is captured where it never was, and again only where an occurrence is new or later than the last capture, or
+    where the file is not there any more: the output folder is another one, or was wiped.
+
+    Args:
+        store: where captures are known.
+        cluster: its name.
+        scanned: what a scan found.
+        seen_at: when.
+        is_there: tells whether the output folder has a file, by its relative path.
     """
     with store.reading() as conn:
         folded = fold_with_stored(conn, cluster, scanned, seen_at)
@@ -81,7 +100,8 @@ def list_uncaptured(store: Store, cluster: str, scanned: Sequence[Finding], *, s
     for item in folded:
         key = pod_key(cluster, item.finding)
         last = captures.get(key)
-        if last is None or item.new or any(it.occurred_at > last.captured_at for it in item.known):
+        is_saved = last is not None and (not last.path or is_there(last.path))
+        if last is None or not is_saved or item.new or any(it.occurred_at > last.captured_at for it in item.known):
             wanted.add(key)
     return wanted
 
@@ -138,7 +158,7 @@ def read_captures(conn: Connection, cluster: str, scanned: Sequence[Finding]) ->
                 before = captures.get(key)
                 # of a pod that is gone by now, what was saved before is what there is to show
                 shown = before.run_id if before and row.status == "gone" else row.run_id
-                captures[key] = Capture(shown, row.captured_at)
+                captures[key] = Capture(shown, row.captured_at, row.path)
     return captures
 
 

@@ -79,6 +79,18 @@ def test_artifacts_are_captured_once_per_new_occurrence_one_pair_a_pod(tmp_path:
     assert saved[0][0].startswith("logs_and_description_files/c1/shop-tenant__")
 
 
+def test_artifacts_whose_files_were_wiped_are_captured_again(tmp_path: Path) -> None:
+    with running_fleet(tmp_path, {"c1": with_pods(killed(-HOUR))}) as fleet:
+        fleet.collect(NOON)
+        for (path,) in fleet.rows("SELECT path FROM artifacts"):
+            (tmp_path / str(path)).unlink()
+        fleet.collect(NOON + HOUR)
+        fleet.collect(NOON + HOUR * 2)
+        assert fleet.rows("SELECT run_id, artifacts_from FROM findings") == [(1, 1), (2, 2), (3, 2)]
+        saved = fleet.rows("SELECT path FROM artifacts WHERE run_id = 2")
+        assert [(tmp_path / str(path)).is_file() for (path,) in saved] == [True, True]
+
+
 def test_a_pod_that_is_gone_keeps_its_finding_and_its_artifacts_say_so(tmp_path: Path) -> None:
     pod = objects.pod("lost-6c9b7f9d5-bbbbb")
     event = objects.oom_event(pod, "app", at=NOON - timedelta(minutes=5))
