@@ -3,7 +3,11 @@
 import csv
 import io
 import os
+import signal
+import subprocess
+import sys
 import tarfile
+import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +18,7 @@ from oomdb.artifacts.local import ArtifactFolder
 from oomdb.cli.main import run
 from oomdb.model import Artifact, ArtifactKind
 from oomdb.store.database import open_for_writing
-from tests.remote.site import ROOT, Reply, Request, Site, apache, jenkins, serving
+from tests.remote.site import HTML, ROOT, Reply, Request, Site, apache, jenkins, serving
 from tests.reports.recording import record_run
 from tests.store.builders import NOW, ago, artifact, finding, kill, loop, scan
 
@@ -416,6 +420,35 @@ def test_a_password_in_the_url_is_refused_and_not_shown(bundle: Bundle) -> None:
     code, _, err = bundle("-p", "checkout-1", "-d", "https://me:hunter2@jenkins.example.com/output/")
     assert (code, "hunter2" in err) == (2, False)
     assert "leave user and password out of the URL" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("trouble", [Reply(hangs=True), Reply(drips=True, headers=HTML)], ids=["hanging", "dripping"])
+@pytest.mark.parametrize("asked_for", ["__log.txt", "/prod-a/"], ids=["downloading", "listing"])
+def test_a_bundle_that_is_stopped_while_it_waits_for_the_server_ends_and_leaves_nothing(
+    number: signal.Signals, trouble: Reply, asked_for: str
+) -> None:
+    Path("scratch").mkdir()
+    asked = threading.Event()
+
+    def answer(request: Request) -> Reply | None:
+        if not request.path.endswith(asked_for):
+            return None
+        asked.set()
+        return trouble
+
+    with serving(Site(legacy_files(), answer=answer)) as site:
+        line = [sys.executable, "-m", "oomdb", "bundle", "-p", "checkout-1", "-d", site.url]
+        environ = {**os.environ, "TMPDIR": "scratch"}
+        with subprocess.Popen(line, env=environ, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                assert asked.wait(60)
+                process.send_signal(number)
+                _, stderr = process.communicate(timeout=30)  # the server would keep it for minutes
+            finally:
+                process.kill()
+    assert (process.returncode, "oomdb: " in stderr) == (128 + number, True)
+    assert os.listdir("scratch") == []
 
 
 # --- collect --------------------------------------------------------------------------------------------------------
