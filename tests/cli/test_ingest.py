@@ -105,6 +105,26 @@ def test_another_run_of_everything_stays_the_latest(
     assert (row["origin"], row["scope"], row["started_at"]) == ("ingest", "--cluster prod-b", "2026-01-15T12:00:00Z")
 
 
+@pytest.mark.parametrize("at", ["2026-01-15T11:58:59Z", "2026-01-15"])
+def test_a_time_before_the_newest_in_it_is_refused_and_the_newest_named(
+    ingest: Ingest, tmp_path: Path, at: str
+) -> None:
+    write(tmp_path / "saved.json", BOTH)
+    code, out, err = ingest("saved.json", "--cluster", "prod-b", "--at", at)
+    assert (code, out) == (2, "")
+    assert "its objects tell of 2026-01-15T12:00:00Z" in err
+    assert "a time without a zone is UTC" in err
+    assert not Path("output").exists()
+
+
+@pytest.mark.parametrize("at", ["2026-01-15T11:59:00Z", "2026-01-15T12:00:00", "2026-01-16"])
+def test_a_time_after_all_in_it_but_for_the_difference_of_clocks_is_believed(
+    ingest: Ingest, tmp_path: Path, at: str
+) -> None:
+    write(tmp_path / "saved.json", BOTH)
+    assert ingest("saved.json", "--cluster", "prod-b", "--at", at)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
