@@ -97,6 +97,23 @@ def test_rules_of_a_section_inherit_its_owners_where_they_name_none(tmp_path: Pa
     assert owners(tmp_path, f"{header}\n[Others]\n{SHOP}\n") == ()
 
 
+def test_owners_of_all_sections_that_match_are_told(tmp_path: Path) -> None:
+    rules = (
+        f"* @admins\n[Tenants]\n/tenants-config/ @first\n{SHOP} @jdoe\n^[Docs][2]\n*.md @docs\n[Shops]\nshop/ @shops\n"
+    )
+    assert owners(tmp_path, rules) == ("@admins", "@jdoe", "@shops")
+
+
+def test_a_rule_without_owners_takes_away_those_of_its_section_alone(tmp_path: Path) -> None:
+    rules = f"[Tenants]\n{SHOP} @jdoe\n[Shops]\nshop/ @shops\n{SHOP}\n[Others] @others\n!{SHOP}\n"
+    assert owners(tmp_path, rules) == ("@jdoe",)
+
+
+def test_sections_of_one_name_are_one_however_its_case(tmp_path: Path) -> None:
+    rules = f"[Shop team] @one\n{SHOP}\n[Others]\n*.md @docs\n[SHOP TEAM] @two\n{SHOP}\n"
+    assert owners(tmp_path, rules) == ("@two",)
+
+
 def test_blanks_in_a_pattern_are_escaped(tmp_path: Path) -> None:
     rules = "/tenants-config/cluster/my\\ cluster/tenants/shop/ @jdoe\n"
     codeowners = load_codeowners(write_codeowners(tmp_path / "checkout", rules))
