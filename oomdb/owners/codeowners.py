@@ -14,16 +14,10 @@ from oomdb.table import escape_controls
 FILES = ("CODEOWNERS", "staging/CODEOWNERS")
 
 _MAX_BYTES = 16 << 20  # the largest that GitLab would read is a small part of it
-# how a rule may name the folder of a namespace; the first is where it lies
-_SPELLINGS = tuple(
-    f"{root}{path}"
-    for root in ("", "staging/")
-    for path in (
-        "tenants-config/cluster/{cluster}/tenants/{namespace}/",
-        "tenants-config/cluster/{cluster}/{namespace}/",
-        "cluster/{cluster}/tenants/{namespace}/",
-    )
-)
+# where the folder of a namespace may lie, and how else a rule may name it
+_WHOLE = "tenants-config/cluster/{cluster}/tenants/{namespace}/"
+_SHORTER = ("tenants-config/cluster/{cluster}/{namespace}/", "cluster/{cluster}/tenants/{namespace}/")
+_SPELLINGS = tuple(tuple(f"{root}{path}" for path in (_WHOLE, *_SHORTER)) for root in ("", "staging/"))
 _NOBODYS = {"cluster": "-", "namespace": "-"}  # a rule that holds for these names holds for any
 # https://docs.gitlab.com/user/project/codeowners/reference: [name], ^[name], [name][2], each maybe with default owners
 _SECTION = re.compile(r"\^?\[(?P<name>[^\]]+)\](?:\[\d+\])?(?:\s+(?P<owners>.*))?")
@@ -81,12 +75,19 @@ class _File:
     sections: Sequence["_Section"]
 
     def iter_matches(self, cluster: str, namespace: str) -> Iterator[_Match]:
-        for spelling in _SPELLINGS:
-            place = {"cluster": cluster, "namespace": namespace}
-            found = [it for section in self.sections if (it := section.find_match(spelling, place)) is not None]
-            if found:
-                owners = dict.fromkeys(owner for it in found for owner in it.owners)
-                yield _Match(tuple(owners), any(it.is_specific for it in found))
+        """Iterate over the matches at the top and in staging, each of the first spelling that any rule matches."""
+        place = {"cluster": cluster, "namespace": namespace}
+        for spellings in _SPELLINGS:
+            match = next(filter(None, (self._find_match(spelling, place) for spelling in spellings)), None)
+            if match is not None:
+                yield match
+
+    def _find_match(self, spelling: str, place: Mapping[str, str]) -> _Match | None:
+        found = [it for section in self.sections if (it := section.find_match(spelling, place)) is not None]
+        if not found:
+            return None
+        owners = dict.fromkeys(owner for it in found for owner in it.owners)
+        return _Match(tuple(owners), any(it.is_specific for it in found))
 
 
 class _Section:
@@ -94,13 +95,19 @@ class _Section:
 
     def __init__(self, lines: Sequence[str]) -> None:
         self._rules = CodeOwners("\n".join(lines))
-        self._nobodys = {spelling: self._find_line(spelling, _NOBODYS) for spelling in _SPELLINGS}
+        self._nobodys = {it: self._find_line(it, _NOBODYS) for spellings in _SPELLINGS for it in spellings}
 
     def find_match(self, spelling: str, place: Mapping[str, str]) -> _Match | None:
         owners, line, *_ = self._rules.matching_line(spelling.format_map(place))
         if line is None:
             return None
-        return _Match(tuple(name for _, name in owners), line != self._nobodys[spelling])
+        is_specific = line != self._nobodys[spelling] and not self._is_overruled(line, place)
+        return _Match(tuple(name for _, name in owners), is_specific)
+
+    def _is_overruled(self, line: int, place: Mapping[str, str]) -> bool:
+        """Tell whether a rule matches at the top too, where a later one counts: then it is not about staging."""
+        at_top = [number for _, number, *_ in self._rules.matching_lines(_WHOLE.format_map(place))]  # the last first
+        return line in at_top[1:]
 
     def _find_line(self, spelling: str, place: Mapping[str, str]) -> int | None:
         return self._rules.matching_line(spelling.format_map(place))[1]
