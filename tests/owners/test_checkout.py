@@ -10,6 +10,7 @@ from oomdb.errors import OwnersError
 from oomdb.owners.checkout import open_codeowners
 from tests.owners.checkouts import make_repository, write_codeowners
 from tests.owners.commands import with_commands, write_command
+from tests.remote.site import Reply, Site, serving
 
 
 def test_a_folder_is_read_where_it_lies_also_if_a_repository_is_named(tmp_path: Path) -> None:
@@ -115,6 +116,40 @@ def test_git_may_use_no_other_transport_also_where_a_server_redirects(tmp_path: 
     ):
         raise AssertionError
     assert log.read_text() == "https:http:ssh:file 0\n"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"GIT_ASKPASS": "{0}/ask"},
+        {"SSH_ASKPASS": "{0}/ask"},
+        {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.askPass", "GIT_CONFIG_VALUE_0": "{0}/ask"},
+    ],
+)
+def test_a_repository_that_wants_a_login_is_said_and_nobody_is_asked_for_it(
+    tmp_path: Path, variables: dict[str, str]
+) -> None:
+    write_command(tmp_path / "bin", "ask", f"#!/bin/sh\ntouch {tmp_path / 'asked'}\necho me\n")
+    environ = (
+        os.environ | {"no_proxy": "*"} | {name: value.format(tmp_path / "bin") for name, value in variables.items()}
+    )
+    login_wanted = Reply(401, headers={"WWW-Authenticate": 'Basic realm="git"'})
+    with (
+        serving(Site({}, answer=lambda _: login_wanted)) as site,
+        pytest.raises(OwnersError, match="could not read Username"),
+        open_codeowners(None, f"{site.url}x.git", environ=environ),
+    ):
+        raise AssertionError
+    assert not (tmp_path / "asked").exists()
+
+
+def test_ssh_asks_nobody_for_a_passphrase(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    write_command(tmp_path / "bin", "ssh", f'#!/bin/sh\necho "[$SSH_ASKPASS] $SSH_ASKPASS_REQUIRE" > {log}\nexit 1\n')
+    environ = with_commands(tmp_path / "bin") | {"SSH_ASKPASS": "/usr/bin/ask", "SSH_ASKPASS_REQUIRE": "force"}
+    with pytest.raises(OwnersError), open_codeowners(None, "git@example.com:x.git", environ=environ):
+        raise AssertionError
+    assert log.read_text() == "[] never\n"
 
 
 def test_a_repository_that_is_not_there_is_said_with_what_git_says(tmp_path: Path) -> None:
