@@ -198,6 +198,14 @@ def test_lines_of_codeowners_that_are_no_rules_are_named(oomdb: Oomdb, checkout:
     assert "warning: CODEOWNERS: no rule can be made of '/a[b @x'; left out\n" in err
 
 
+@pytest.mark.usefixtures("history", "glab")
+def test_owners_of_namespaces_that_are_not_shown_follow_codeowners_too(oomdb: Oomdb, checkout: str) -> None:
+    oomdb("summary", "-c", checkout)
+    (Path(checkout) / "CODEOWNERS").write_text(RULES.replace("@shy", "@jdoe"))
+    oomdb("summary", "-c", checkout, "--pod", "shop")
+    assert stored("SELECT owners FROM namespace_owners WHERE namespace = 'cart'") == [("@jdoe",)]
+
+
 # --- collect --------------------------------------------------------------------------------------------------------
 
 
