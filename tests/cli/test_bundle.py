@@ -185,6 +185,16 @@ def test_texts_that_are_missing_are_said_and_the_others_are_bundled(bundle: Bund
     assert "OOMKilled on 13-Jan-2026: nothing is saved of it, so there is no tarball" in err
 
 
+def test_a_text_that_was_changed_since_it_was_captured_is_said(bundle: Bundle) -> None:
+    record_history()
+    (text,) = Path("output/logs_and_description_files/prod-a").glob("*checkout-1__20260115*desc.txt")
+    text.write_text("another")
+    code, out, err = bundle("-p", "checkout-1")
+    assert (code, out.count("Created")) == (0, 2)
+    assert f"OOMKilled on 15-Jan-2026: '{text.relative_to('output')}' was changed since it was captured" in err
+    assert err.count("was changed") == 1
+
+
 def test_long_lists_of_workloads_and_troubles_are_cut_and_say_so(bundle: Bundle) -> None:
     with open_for_writing("output/oomdb.sqlite") as store:
         names = [f"checkout-{number}" for number in range(30)]
