@@ -6,6 +6,7 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -73,14 +74,34 @@ def write_bundle(
     readable, problems, changed = _look_through(source, texts)
     if not readable:
         return Bundle("", False, problems)
-    folder = target.make_folder(TARBALLS_FOLDER)
-    for path in _list_tarballs(folder, stem):
-        with target.open(path, below=TARBALLS_FOLDER) as existing:
+
+    def refuse_same(path: str) -> None:
+        # what is no ordinary file, or gone again, is not the same
+        with suppress(ArtifactError), target.open(path, below=TARBALLS_FOLDER) as existing:
             if _holds(existing, _iter_tar(source, stem, readable)):
-                return Bundle(path, False, problems, changed)
-    pieces = _compress(_iter_tar(source, stem, readable))
-    written = target.write_named(TARBALLS_FOLDER, _iter_names(stem, stamp), pieces)
+                raise _IsThereError(path)
+
+    def iter_free_names() -> Iterator[str]:
+        for name in _iter_names(stem, stamp):
+            yield name
+            refuse_same(f"{TARBALLS_FOLDER}/{name}")  # perhaps another bundling was faster
+
+    try:
+        for path in _list_tarballs(target.make_folder(TARBALLS_FOLDER), stem):
+            refuse_same(path)
+        pieces = _compress(_iter_tar(source, stem, readable))
+        written = target.write_named(TARBALLS_FOLDER, iter_free_names(), pieces)
+    except _IsThereError as err:
+        return Bundle(err.path, False, problems, changed)
     return Bundle(written.path, True, problems, changed)
+
+
+class _IsThereError(Exception):
+    """A tarball with the same content is there."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
 
 
 def _look_through(

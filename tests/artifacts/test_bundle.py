@@ -71,6 +71,29 @@ def test_a_tarball_that_holds_the_same_is_left_alone(output: Path) -> None:
     assert os.listdir(output / "tarballs") == [f"{STEM}.tgz"]
 
 
+def test_of_two_bundlings_at_a_time_of_the_same_texts_one_makes_the_tarball(output: Path) -> None:
+    def be_slower(aside: Path, final: Path) -> None:
+        if not final.exists():
+            bundle(output, DESC)
+        final.hardlink_to(aside)
+
+    target = ArtifactFolder(output, link=be_slower)
+    made = write_bundle(ArtifactFolder(output), target, STEM, {DESC: ""}, stamp="10-30")
+    assert made == Bundle(f"tarballs/{STEM}.tgz", is_new=False)
+    assert os.listdir(output / "tarballs") == [f"{STEM}.tgz"]
+
+
+def test_of_two_bundlings_at_a_time_of_other_texts_both_make_a_tarball(output: Path) -> None:
+    def be_slower(aside: Path, final: Path) -> None:
+        if final.name == f"{STEM}.tgz" and not final.exists():
+            bundle(output, LOG)
+        final.hardlink_to(aside)
+
+    target = ArtifactFolder(output, link=be_slower)
+    made = write_bundle(ArtifactFolder(output), target, STEM, {DESC: ""}, stamp="10-30")
+    assert made == Bundle(f"tarballs/{STEM}-10-30.tgz", is_new=True)
+
+
 def test_a_tarball_of_other_content_keeps_its_name_and_the_new_one_gets_the_time(output: Path) -> None:
     names = [
         bundle(output, DESC).path,
