@@ -20,6 +20,7 @@ from oomdb.importers.manifests.capture import Capture, read_capture_file
 from oomdb.importers.manifests.ingest import CaptureTime, IngestRequest, date_capture, ingest
 from oomdb.importers.manifests.must_gather import read_must_gather
 from oomdb.queries.instances import list_instances_of_run
+from oomdb.queries.other_clusters import count_pods_of_other_clusters
 from oomdb.queries.selection import find_run
 from oomdb.reports.summary import render_run_summary
 from oomdb.settings import is_cluster_name, mask_password
@@ -105,6 +106,14 @@ def _ingest(app: "App", store: Store, capture: Capture, request: IngestRequest, 
         with store.reading() as conn:
             instances = list_instances_of_run(conn, find_run(conn, result.run_id))
         write(render_run_summary(instances, zone=app.zone))
+    with store.reading() as conn:
+        elsewhere = count_pods_of_other_clusters(conn, request.cluster, result.scan.findings)
+    for cluster, pods in elsewhere.items():
+        note(
+            f"warning: {pods} of these pods are known as those of cluster {cluster}: nothing new is counted for them; "
+            f"if that is the same cluster, take --cluster {cluster}",
+            app,
+        )
     found = f"{len(result.scan.findings)} findings, {result.new_occurrences} new occurrences"
     note(f"run {result.run_id}: {found}; `oomdb report --run {result.run_id}` shows it", app)
 

@@ -55,6 +55,15 @@ def test_the_same_again_changes_nothing_and_says_so(ingest: Ingest, tmp_path: Pa
     assert "run 1 holds this already; nothing was changed" in err
 
 
+def test_the_same_for_another_cluster_is_warned_of(ingest: Ingest, tmp_path: Path) -> None:
+    write(tmp_path / "saved.json", BOTH)
+    assert "are known as" not in ingest("saved.json", "--cluster", "prod-b")[2]
+    code, _, err = ingest("saved.json", "--cluster", "prod-c")
+    assert code == 0
+    assert "warning: 2 of these pods are known as those of cluster prod-b: nothing new is counted for them" in err
+    assert "run 2: 2 findings, 0 new occurrences" in err
+
+
 def test_what_comes_through_a_pipe_is_read_from_stdin(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(as_yaml(list_of(KILLED)))))
     code, out, _ = ingest("-", "--cluster", "prod-b", "--at", "2026-01-15T12:00:00Z")
