@@ -26,7 +26,7 @@ def find_needed_files(folder: RemoteFolder, pod: str) -> NeededFiles:
     """Return the runs, the artifacts of pods whose name contains `pod`, and the tarballs there are of it already.
 
     Raises:
-        RemoteFolderError: if the folder cannot be listed, or has no runs.
+        RemoteFolderError: if the folder itself cannot be listed, or has no runs.
     """
     names = folder.list_names() or []
     runs = [name for name in names if name.startswith(STEM) and name.endswith((".csv", ".json"))]
@@ -34,13 +34,13 @@ def find_needed_files(folder: RemoteFolder, pod: str) -> NeededFiles:
         raise RemoteFolderError(
             f"{folder.url}: no {STEM}*.csv among its {len(names)} files and folders: give the URL of the output folder."
         )
-    clusters = folder.list_names(ARTIFACTS_FOLDER) or []
-    listed = folder.list_several([(ARTIFACTS_FOLDER, cluster) for cluster in clusters])
-    texts = [(*place, name) for place, found in listed.names.items() for name in _of_pod(found, pod)]
-    tarballs = [name for name in folder.list_names(TARBALLS_FOLDER) or [] if _is_tarball(name, pod)]
+    below = folder.list_several([(ARTIFACTS_FOLDER,), (TARBALLS_FOLDER,)])
+    clusters = folder.list_several([(ARTIFACTS_FOLDER, name) for name in below.names.get((ARTIFACTS_FOLDER,), ())])
+    texts = [(*place, name) for place, found in clusters.names.items() for name in _of_pod(found, pod)]
+    tarballs = [name for name in below.names.get((TARBALLS_FOLDER,), ()) if _is_tarball(name, pod)]
     return NeededFiles(
         wanted=(*((name,) for name in runs), *((TARBALLS_FOLDER, name) for name in tarballs), *texts),
-        problems=listed.problems,
+        problems=(*below.problems, *clusters.problems),
     )
 
 
