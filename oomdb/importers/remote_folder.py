@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from oomdb.artifacts.bundle import SUFFIX, TARBALLS_FOLDER, stem_middle
 from oomdb.artifacts.local import ARTIFACTS_FOLDER
-from oomdb.errors import RemoteFolderError
+from oomdb.errors import RemoteFolderError, RemoteNotFound
 from oomdb.importers.legacy.files import STEM
 from oomdb.remote.folder import RemoteFolder
 
@@ -26,9 +26,11 @@ def find_needed_files(folder: RemoteFolder, pod: str) -> NeededFiles:
     """Return the runs, the artifacts of pods whose name contains `pod`, and the tarballs there are of it already.
 
     Raises:
-        RemoteFolderError: if the folder itself cannot be listed, or has no runs.
+        RemoteFolderError: if the folder itself is not there, cannot be listed, or has no runs.
     """
-    names = folder.list_names() or []
+    names = folder.list_names()
+    if names is None:
+        raise RemoteNotFound(f"{folder.url}: there is no such folder: give the URL of the output folder.")
     runs = [name for name in names if name.startswith(STEM) and name.endswith((".csv", ".json"))]
     if not any(name.endswith(".csv") for name in runs):
         raise RemoteFolderError(

@@ -404,7 +404,7 @@ def test_tls_is_verified_by_the_systems_trust(bundle: Bundle, monkeypatch: pytes
     ("files", "told"),
     [
         ({"readme.txt": b"x"}, "no oom_results*.csv among its 1 files and folders"),
-        ({}, "no oom_results*.csv among its 0 files and folders"),
+        ({}, "output/: there is no such folder: give the URL of the output folder"),
         ({"oom_results.csv": b""}, "none of its files could be read as a run"),
     ],
 )
