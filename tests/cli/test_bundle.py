@@ -366,14 +366,25 @@ def test_an_upload_that_fails_otherwise_is_an_error(bundle: Bundle) -> None:
     assert "not uploaded: " in err
 
 
-def test_a_file_that_cannot_be_downloaded_is_an_error_and_the_rest_is_bundled(bundle: Bundle) -> None:
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        ("__log.txt", "__log.txt: there is no such file or folder (HTTP 404)"),
+        ("/tarballs/", "tarballs/: not allowed (HTTP 403)"),
+    ],
+)
+def test_what_cannot_be_downloaded_is_an_error_and_the_rest_is_bundled_here_alone(
+    bundle: Bundle, refused: str, told: str
+) -> None:
     def refuse(request: Request) -> Reply | None:
-        return Reply(404) if request.path.endswith("__log.txt") else None
+        return Reply(403 if refused.endswith("/") else 404) if request.path.endswith(refused) else None
 
     with serving(Site(legacy_files(), answer=refuse)) as site:
         code, out, err = bundle("-p", "checkout-1", "-d", site.url)
     assert (code, f"Created: output/tarballs/{TARBALL}\n" in out) == (1, True)
-    assert "__log.txt: there is no such file or folder (HTTP 404)" in err
+    assert told in err
+    assert "nothing is uploaded: the tarballs may lack what could not be read" in err
+    assert site.asked_for("PUT") == []
 
 
 def test_logins_reach_the_server_and_nothing_else(
