@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -62,6 +63,26 @@ def test_the_same_for_another_cluster_is_warned_of(ingest: Ingest, tmp_path: Pat
     assert code == 0
     assert "warning: 2 of these pods are known as those of cluster prod-b: nothing new is counted for them" in err
     assert "run 2: 2 findings, 0 new occurrences" in err
+
+
+@pytest.mark.parametrize("flags", [(), ("-q",)])
+def test_a_file_that_is_cut_is_an_error_and_what_was_read_of_it_a_run(
+    ingest: Ingest, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    write(tmp_path / "cut.yaml", as_yaml(list_of(KILLED, LOOPING))[:-100] + b'"')
+    code, _, err = ingest("cut.yaml", "--cluster", "prod-b", *flags)
+    assert code == 1
+    assert re.search(r"not read whole: cut\.yaml: line \d+: ", err)
+    assert "run 1 holds this already" in ingest("cut.yaml", "--cluster", "prod-b")[2]
+
+
+def test_a_file_of_a_must_gather_that_cannot_be_read_is_an_error_too(ingest: Ingest, tmp_path: Path) -> None:
+    root = write_must_gather(tmp_path / "gathered", pods=[KILLED, QUIET])
+    events = root / "namespaces" / "quiet-tenant" / "core" / "events.yaml"
+    events.write_bytes(b"items: [}")
+    code, _, err = ingest("gathered", "--cluster", "prod-b", "-q")
+    assert code == 1
+    assert "quiet-tenant/core/events.yaml: line 1: " in err
 
 
 def test_what_comes_through_a_pipe_is_read_from_stdin(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
