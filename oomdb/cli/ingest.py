@@ -12,6 +12,7 @@ from oomdb.cli.collect_output import render_coverage, render_findings
 from oomdb.cli.ending import stopping_on_sigterm
 from oomdb.cli.options import command, option, pass_app
 from oomdb.cli.output import note, write
+from oomdb.cli.tarball_output import offer_tarballs_folder
 from oomdb.cli.types import INSTANT_OR_SPAN
 from oomdb.detectors.registry import load_detectors
 from oomdb.errors import ImportFileError, UsageError
@@ -92,7 +93,9 @@ def ingest_command(
             note(f"warning: {warning}", app)
         for run_id in close_abandoned_runs(store, now=app.now, is_alive=process_is_alive):
             note(f"run {run_id} was cut short: its process is gone; closed", app)
-        return _ingest(app, store, capture, request, time)
+        code = _ingest(app, store, capture, request, time)
+    offer_tarballs_folder(app)
+    return code
 
 
 def _ingest(app: "App", store: Store, capture: Capture, request: IngestRequest, time: CaptureTime) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from oomdb.artifacts.bundle import TARBALLS_FOLDER, Bundle, write_bundle
 from oomdb.cli.output import escape_controls, note, write
+from oomdb.errors import ArtifactError
 from oomdb.queries.bundles import list_evidence_of_names
 from oomdb.queries.instances import list_instances_of_run
 from oomdb.queries.selection import find_run
@@ -30,6 +31,14 @@ def prepare_tarballs_folder(app: "App") -> None:
         ArtifactError: if it cannot be made.
     """
     app.artifacts_in(app.output_folder).make_folder(TARBALLS_FOLDER)
+
+
+def offer_tarballs_folder(app: "App") -> None:
+    """Make the folder of tarballs; where it cannot be made that is said, and costs nothing."""
+    try:
+        prepare_tarballs_folder(app)
+    except ArtifactError as err:
+        note(f"warning: {err}", app)
 
 
 def make_tarballs(app: "App", planned: Iterable[Tarball], source: Path) -> None:

@@ -108,7 +108,16 @@ def test_a_must_gather_is_read_with_its_logs(ingest: Ingest, tmp_path: Path) -> 
 def test_without_artifacts_no_file_is_written(ingest: Ingest, tmp_path: Path) -> None:
     write(tmp_path / "saved.json", BOTH)
     assert ingest("saved.json", "--cluster", "prod-b", "--no-artifacts")[0] == 0
-    assert [path.name for path in Path("output").iterdir()] == ["oomdb.sqlite"]
+    assert sorted(os.listdir("output")) == ["oomdb.sqlite", "tarballs"]
+    assert os.listdir("output/tarballs") == []
+
+
+def test_a_folder_of_tarballs_that_cannot_be_made_is_said_and_costs_nothing(ingest: Ingest, tmp_path: Path) -> None:
+    write(tmp_path / "saved.json", BOTH)
+    write(tmp_path / "output" / "tarballs", b"no folder")
+    code, _, err = ingest("saved.json", "--cluster", "prod-b")
+    assert code == 0
+    assert "warning: The folder '" in err
 
 
 def test_a_symlink_that_is_named_is_followed(ingest: Ingest, tmp_path: Path) -> None:
