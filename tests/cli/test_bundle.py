@@ -234,8 +234,22 @@ def test_another_folder_is_looked_into_with_its_own_database_unless_one_is_said(
     assert bundle("-p", "checkout-1", "-d", "elsewhere")[1] == BLOCK.format(output="elsewhere")
     assert not Path("output").exists()
     Path("elsewhere/oomdb.sqlite").rename("moved.sqlite")
-    code, out, _ = bundle("-p", "checkout-1", "-d", "elsewhere", "--db", "moved.sqlite")
+    code, out, err = bundle("-p", "checkout-1", "-d", "elsewhere", "--db", "moved.sqlite")
     assert (code, "2 instance" in out, out.count("1 instance")) == (0, False, 2)
+    assert "the database moved.sqlite is read, not that of elsewhere\n" in err
+
+
+def test_a_database_that_the_environment_names_is_that_of_its_output_folder_alone(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_history("elsewhere")
+    with open_for_writing("central.sqlite"):
+        monkeypatch.setenv("OOMDB_DB", "central.sqlite")
+    code, out, err = bundle("-p", "checkout-1", "-d", "elsewhere")
+    assert (code, out, err) == (0, BLOCK.format(output="elsewhere"), "")
+    _, out, err = bundle("-p", "checkout-1", "-d", "./elsewhere", "--output", "elsewhere")
+    assert "OOMKilled: 0 instances" in out
+    assert "the database central.sqlite is read, not that of elsewhere\n" in err
 
 
 def test_a_folder_with_neither_database_nor_csv_says_so(bundle: Bundle) -> None:
