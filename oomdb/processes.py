@@ -33,16 +33,21 @@ def run_to_end(
     timeout_seconds: float,
     max_output_bytes: int,
     cwd: Path | None = None,
+    stopped: threading.Event | None = None,
 ) -> bytes:
     """Run a command without stdin and without a terminal, and return what it printed.
+
+    Args:
+        stopped: set by another thread, it ends the command: signals reach the main thread alone.
 
     Raises:
         OSError, ValueError: it cannot be started.
         CommandFailed: its exit code is not 0, it did not end in time, or it printed too much; its group was killed.
     """
+    stopped = stopped or threading.Event()
     deadline = time.monotonic() + timeout_seconds
     with _running_group(command, environ, cwd) as process:
-        output, complaints = _read_output(process, deadline, max_output_bytes)
+        output, complaints = _read_output(process, deadline, max_output_bytes, stopped)
         try:
             process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired as err:
@@ -91,7 +96,9 @@ def _running_group(
         _running.discard(process)
 
 
-def _read_output(process: "subprocess.Popen[bytes]", deadline: float, max_bytes: int) -> tuple[bytes, bytes]:
+def _read_output(
+    process: "subprocess.Popen[bytes]", deadline: float, max_bytes: int, stopped: threading.Event
+) -> tuple[bytes, bytes]:
     """Return the command's stdout and the end of its stderr, as far as they came before the deadline.
 
     A stdout too long is cut, and its writer killed.
@@ -103,6 +110,8 @@ def _read_output(process: "subprocess.Popen[bytes]", deadline: float, max_bytes:
         selector.register(process.stdout, selectors.EVENT_READ, output)
         selector.register(process.stderr, selectors.EVENT_READ, complaints)
         while selector.get_map() and len(output) <= max_bytes:
+            if stopped.is_set():
+                raise CommandFailed("was stopped", bytes(complaints))
             has_ended = process.poll() is not None
             ready = selector.select(min(max(0.0, deadline - time.monotonic()), _LINGER_SECONDS))
             if (has_ended and not ready) or time.monotonic() >= deadline:

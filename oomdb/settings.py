@@ -18,6 +18,8 @@ _MODES = {  # table → key → (field of Settings, what the owner must keep)
     "artifacts": {"file_mode": ("artifact_file_mode", 0o600), "folder_mode": ("artifact_folder_mode", 0o700)},
     "database": {"file_mode": ("database_file_mode", 0o600)},
 }
+# git servers take a token in the user's place too
+_WEB_LOGIN = re.compile(r"(https?://)(?:[^:/?#]*:.*|[^/?#\s]*)@", re.DOTALL | re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(://[^:/?#]*:).*@", re.DOTALL)  # to the last @: rather too much than a part of it left
 _QUERY_PASSWORD = re.compile(r"([?&;][^=&;]*(?:pass|pwd|secret|token)[^=&;]*=)[^&;#'\")\s]*", re.IGNORECASE)
 
@@ -78,8 +80,11 @@ def load_settings(path: Path | None = None, *, commands: Collection[str]) -> Set
 
 
 def mask_password(url: str) -> str:
-    """Return a URL with `***` for its password, and for parameters that are named like one; other text as it is."""
-    return _QUERY_PASSWORD.sub(r"\1***", _URL_PASSWORD.sub(r"\1***@", url))
+    """Return a URL with `***` for its password, and for parameters that are named like one; other text as it is.
+
+    Of http and https the user is masked too.
+    """
+    return _QUERY_PASSWORD.sub(r"\1***", _URL_PASSWORD.sub(r"\1***@", _WEB_LOGIN.sub(r"\1***@", url)))
 
 
 def is_cluster_name(text: str) -> bool:

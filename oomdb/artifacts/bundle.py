@@ -1,10 +1,12 @@
 """Tarballs of artifacts: the same texts make the same bytes, on any day and any machine."""
 
 import gzip
+import hashlib
 import re
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -30,11 +32,13 @@ class Bundle:
         path: relative to the output folder; '' where there was nothing to put into it.
         is_new: it was written now; else one with the same content was there.
         problems: which texts are not in it, and why.
+        changed: which texts are in it, but are others than were captured.
     """
 
     path: str
     is_new: bool
     problems: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
 
 def tarball_stem(type_: str, name: str, day: str) -> str:
@@ -51,7 +55,7 @@ def stem_middle(name: str) -> str:
 
 
 def write_bundle(
-    source: ArtifactFolder, target: ArtifactFolder, stem: str, paths: Iterable[str], *, stamp: str
+    source: ArtifactFolder, target: ArtifactFolder, stem: str, texts: Mapping[str, str], *, stamp: str
 ) -> Bundle:
     """Write a tarball of artifacts to the folder `tarballs`, where none of its name has the same content.
 
@@ -61,34 +65,62 @@ def write_bundle(
         source: in whose folder of artifacts the texts lie; nothing else enters, and no symlink is followed.
         target: below which the tarball is written: aside, then renamed.
         stem: see `tarball_stem`.
-        paths: of the texts, relative to the source.
+        texts: their paths relative to the source, and the SHA-256 that each had when it was captured, '' if unknown.
         stamp: the time of the bundling, `HH-MM`.
 
     Raises:
         ArtifactError: when the tarball cannot be written, or a text changes while it is read; then nothing remains.
     """
-    readable, problems = _part_by_readable(source, paths)
+    readable, problems, changed = _look_through(source, texts)
     if not readable:
         return Bundle("", False, problems)
-    folder = target.make_folder(TARBALLS_FOLDER)
-    for path in _list_tarballs(folder, stem):
-        with target.open(path, below=TARBALLS_FOLDER) as existing:
+
+    def refuse_same(path: str) -> None:
+        # what is no ordinary file, or gone again, is not the same
+        with suppress(ArtifactError), target.open(path, below=TARBALLS_FOLDER) as existing:
             if _holds(existing, _iter_tar(source, stem, readable)):
-                return Bundle(path, False, problems)
-    pieces = _compress(_iter_tar(source, stem, readable))
-    written = target.write_named(TARBALLS_FOLDER, _iter_names(stem, stamp), pieces)
-    return Bundle(written.path, True, problems)
+                raise _IsThereError(path)
+
+    def iter_free_names() -> Iterator[str]:
+        for name in _iter_names(stem, stamp):
+            yield name
+            refuse_same(f"{TARBALLS_FOLDER}/{name}")  # perhaps another bundling was faster
+
+    try:
+        for path in _list_tarballs(target.make_folder(TARBALLS_FOLDER), stem):
+            refuse_same(path)
+        pieces = _compress(_iter_tar(source, stem, readable))
+        written = target.write_named(TARBALLS_FOLDER, iter_free_names(), pieces)
+    except _IsThereError as err:
+        return Bundle(err.path, False, problems, changed)
+    return Bundle(written.path, True, problems, changed)
 
 
-def _part_by_readable(source: ArtifactFolder, paths: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:
-    readable, problems = [], []
-    for path in sorted(set(paths)):
+class _IsThereError(Exception):
+    """A tarball with the same content is there."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+def _look_through(
+    source: ArtifactFolder, texts: Mapping[str, str]
+) -> tuple[list[str], tuple[str, ...], tuple[str, ...]]:
+    """Return which texts can be read, why the others cannot, and which are others than were captured."""
+    readable, problems, changed = [], [], []
+    for path, sha256 in sorted(texts.items()):
         try:
-            source.open(path).close()
-            readable.append(path)
+            with source.open(path) as stream:
+                # typeshed wants readinto
+                digest = hashlib.file_digest(stream, "sha256").hexdigest() if sha256 else ""  # type: ignore[arg-type]
         except ArtifactError as err:
             problems.append(str(err))
-    return readable, tuple(problems)
+            continue
+        readable.append(path)
+        if digest != sha256:
+            changed.append(f"{path!r} was changed since it was captured; it is bundled as it is now")
+    return readable, tuple(problems), tuple(changed)
 
 
 def _list_tarballs(folder: Path, stem: str) -> list[str]:

@@ -6,6 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+from click.core import ParameterSource
+
 from oomdb.cli.bundle_output import report_pods
 from oomdb.cli.ending import stopping_on_sigterm
 from oomdb.cli.options import DATABASE_NAME, command, filter_options, option, pass_app
@@ -15,6 +18,7 @@ from oomdb.cli.report_from_dir import ImportedFolder, open_imported_folder
 from oomdb.cli.tarball_output import make_tarballs, prepare_tarballs_folder
 from oomdb.errors import UsageError
 from oomdb.importers.legacy.files import STEM
+from oomdb.settings import mask_password
 from oomdb.store.database import database_path, open_for_reading
 
 if TYPE_CHECKING:
@@ -84,9 +88,13 @@ def _bundle_local(app: "App", wanted: "FindingFilter", owners: "OwnerWishes") ->
 
 
 def _with_output_folder(app: "App", folder: Path) -> "App":
-    """Return the app with another output folder, and with its database unless --db names one."""
-    has_own_database = app.database != str(app.output_folder / DATABASE_NAME)
-    database = app.database if has_own_database else str(folder / DATABASE_NAME)
+    """Return the app with another output folder, and with its database unless --db is typed beside it."""
+    own = str(folder / DATABASE_NAME)
+    is_typed = click.get_current_context().get_parameter_source("db") is ParameterSource.COMMANDLINE
+    is_another = folder.resolve() != app.output_folder.resolve()
+    database = own if is_another and not is_typed else app.database
+    if Path(database) != Path(own):
+        note(f"the database {mask_password(database)} is read, not that of {folder}", app)
     return replace(app, output_folder=folder, database=database)
 
 

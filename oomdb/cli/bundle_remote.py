@@ -47,10 +47,13 @@ def bundle_remote(app: "App", url: str, wanted: "FindingFilter", owners: "OwnerW
             planned = report_pods(app, imported.store, wanted, owners)
         prepare_tarballs_folder(app)
         make_tarballs(app, planned, copy)
+        if not is_whole:
+            note("nothing is uploaded: the tarballs may lack what could not be read; try again", app, is_error=True)
+            return 1
         # the copy has the server's tarballs: what is new to it is new there
         bundles = [bundle_texts(app, tarball, copy, copy) for tarball in planned]
         is_uploaded = _upload(app, folder, [copy / it.path for it in bundles if it.is_new])
-    return 0 if is_whole and imported.is_whole and is_uploaded else 1
+    return 0 if imported.is_whole and is_uploaded else 1
 
 
 def _download(app: "App", folder: RemoteFolder, copy: Path, pod: str) -> bool:

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from click.core import ParameterSource
 from oomdb.cli.export_output import show_export_result
 from oomdb.cli.options import DATABASE_NAME, command, option, pass_app
 from oomdb.cli.output import note
+from oomdb.cli.tarball_output import offer_tarballs_folder
 from oomdb.collect.capture import CaptureRequest
 from oomdb.collect.run import CollectRequest, Listener, collect
 from oomdb.collect.scan import ScanRequest
@@ -73,6 +75,7 @@ def demo_command(*, app: "App", days: int) -> int:
         runs, clusters = days * 3, 3
         note(f"{runs} collects from {clusters} clusters were recorded in {store.path}", app)
         result = write_exports(store, "latest", output_dir=folder, zone=app.zone)
+    offer_tarballs_folder(replace(app, output_folder=folder))
     show_export_result(result, app)
     for line in _next_steps(folder):
         note(line, app)

@@ -12,14 +12,16 @@ from oomdb.cli.collect_output import render_coverage, render_findings
 from oomdb.cli.ending import stopping_on_sigterm
 from oomdb.cli.options import command, option, pass_app
 from oomdb.cli.output import note, write
+from oomdb.cli.tarball_output import offer_tarballs_folder
 from oomdb.cli.types import INSTANT_OR_SPAN
 from oomdb.detectors.registry import load_detectors
 from oomdb.errors import ImportFileError, UsageError
 from oomdb.importers.foreign_files import read_file
-from oomdb.importers.manifests.capture import Capture, read_capture_file
+from oomdb.importers.manifests.capture import BROKEN, UNREADABLE, Capture, read_capture_file
 from oomdb.importers.manifests.ingest import CaptureTime, IngestRequest, date_capture, ingest
 from oomdb.importers.manifests.must_gather import read_must_gather
 from oomdb.queries.instances import list_instances_of_run
+from oomdb.queries.other_clusters import count_pods_of_other_clusters
 from oomdb.queries.selection import find_run
 from oomdb.reports.summary import render_run_summary
 from oomdb.settings import is_cluster_name, mask_password
@@ -63,7 +65,7 @@ def ingest_command(
     time_range: str,
     no_artifacts: bool,
     log_limit_bytes: int,
-) -> None:
+) -> int:
     """Look at saved pods and events as a collect looks at a cluster's, and store what they show as one run.
 
     FILE is JSON or YAML: `oc get pods,events -A`, or a list of pods or of events alone. FOLDER is what `oc adm
@@ -91,22 +93,36 @@ def ingest_command(
             note(f"warning: {warning}", app)
         for run_id in close_abandoned_runs(store, now=app.now, is_alive=process_is_alive):
             note(f"run {run_id} was cut short: its process is gone; closed", app)
-        _ingest(app, store, capture, request, time)
+        code = _ingest(app, store, capture, request, time)
+    offer_tarballs_folder(app)
+    return code
 
 
-def _ingest(app: "App", store: Store, capture: Capture, request: IngestRequest, time: CaptureTime) -> None:
+def _ingest(app: "App", store: Store, capture: Capture, request: IngestRequest, time: CaptureTime) -> int:
     result = ingest(store, capture, request, at=time.at, now=app.now)
     if result.scan is None:
         note(f"run {result.run_id} holds this already; nothing was changed", app)
-        return
+        return 0
     if app.verbosity != "quiet":
         write(render_coverage([result.scan], app))
         write(render_findings([result.scan], app, run_id=result.run_id))
         with store.reading() as conn:
             instances = list_instances_of_run(conn, find_run(conn, result.run_id))
         write(render_run_summary(instances, zone=app.zone))
+    with store.reading() as conn:
+        elsewhere = count_pods_of_other_clusters(conn, request.cluster, result.scan.findings)
+    for cluster, pods in elsewhere.items():
+        note(
+            f"warning: {pods} of these pods are known as those of cluster {cluster}: nothing new is counted for them; "
+            f"if that is the same cluster, take --cluster {cluster}",
+            app,
+        )
     found = f"{len(result.scan.findings)} findings, {result.new_occurrences} new occurrences"
     note(f"run {result.run_id}: {found}; `oomdb report --run {result.run_id}` shows it", app)
+    broken = [gap.message for gap in result.scan.gaps if gap.status in (BROKEN, UNREADABLE)]
+    for told in broken:
+        note(f"not read whole: {told}", app, is_error=True)
+    return 1 if broken else 0
 
 
 def _read(source: str, now: datetime) -> Capture:

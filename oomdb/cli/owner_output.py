@@ -9,10 +9,10 @@ from oomdb.collect.owners import Owners, find_owners
 from oomdb.errors import OwnersError, StoreError
 from oomdb.owners.checkout import open_codeowners
 from oomdb.owners.people import NO_CODEOWNERS, look_up_people
-from oomdb.queries.owners import count_places
+from oomdb.queries.owners import count_places, list_places
 from oomdb.reports.summary import Whose
 from oomdb.store.database import Store, open_for_writing
-from oomdb.store.owners import Place, list_places_without_owners, record_owners
+from oomdb.store.owners import Place, record_owners
 
 if TYPE_CHECKING:
     from oomdb.cli.options import App
@@ -24,8 +24,8 @@ _ADVICE = "`oomdb collect -c DIR` and `oomdb summary -c DIR` ask CODEOWNERS"
 def learn_owners(store: Store, places: Iterable[Place], wishes: "OwnerWishes", app: "App") -> Whose | None:
     """Find the owners of namespaces, store what was learned, and return how to tell it; None where nobody wants it.
 
-    Those of namespaces with older findings are stored too, where they were never asked for. Nothing here fails: what
-    could not be learned is said on stderr and in the lines.
+    Those of namespaces with older findings are stored too, as rules change. Nothing here fails: what could not be
+    learned is said on stderr and in the lines.
     """
     if not wishes.are_given:
         return None
@@ -35,7 +35,7 @@ def learn_owners(store: Store, places: Iterable[Place], wishes: "OwnerWishes", a
                 note(f"warning: {line}", app)
             lookup = partial(look_up_people, folder=codeowners.folder) if wishes.use_glab else None
             owners = find_owners(store, codeowners, places, lookup=lookup, now=app.now)
-            asked = {place: codeowners.owners_of(*place) for place in list_places_without_owners(store)}
+            asked = {place: codeowners.owners_of(*place) for place in list_places(store)}
     except OwnersError as err:
         note(f"no owners: {err}", app, is_error=True)
         return lambda _cluster, _namespace: NO_CODEOWNERS

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from oomdb.cli.empty_output import explain_empty
+from oomdb.cli.ending import stopping_on_sigterm
 from oomdb.cli.export_output import show_selection
 from oomdb.cli.options import command, filter_options, pass_app
 from oomdb.cli.output import write
@@ -44,7 +45,7 @@ def summary_command(*, app: "App", filters: "FindingFilter", owners: "OwnerWishe
     """
     if filters.pod and filters.run is not None:
         raise UsageError("--pod looks at the whole history: give --run or --pod, not both.")
-    with open_for_reading(app.database) as store:
+    with stopping_on_sigterm(), open_for_reading(app.database) as store:  # a clone goes in order
         # the transaction ends before owners are asked for: that takes a while, and what is learned is written
         if filters.pod:
             with store.reading() as conn:

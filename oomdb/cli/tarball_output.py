@@ -1,4 +1,4 @@
-"""Making tarballs, of a pod or of a run's pods, and saying which were made and what is missing in them."""
+"""Making tarballs, of a pod or of a run's pods, and saying which were made and what is missing or other in them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from oomdb.artifacts.bundle import TARBALLS_FOLDER, Bundle, write_bundle
 from oomdb.cli.output import escape_controls, note, write
+from oomdb.errors import ArtifactError
 from oomdb.queries.bundles import list_evidence_of_names
 from oomdb.queries.instances import list_instances_of_run
 from oomdb.queries.selection import find_run
@@ -32,6 +33,14 @@ def prepare_tarballs_folder(app: "App") -> None:
     app.artifacts_in(app.output_folder).make_folder(TARBALLS_FOLDER)
 
 
+def offer_tarballs_folder(app: "App") -> None:
+    """Make the folder of tarballs; where it cannot be made that is said, and costs nothing."""
+    try:
+        prepare_tarballs_folder(app)
+    except ArtifactError as err:
+        note(f"warning: {err}", app)
+
+
 def make_tarballs(app: "App", planned: Iterable[Tarball], source: Path) -> None:
     """Make tarballs in the output folder of what lies in the source; print which are new, say what could not enter.
 
@@ -40,7 +49,7 @@ def make_tarballs(app: "App", planned: Iterable[Tarball], source: Path) -> None:
     for tarball in planned:
         bundle = bundle_texts(app, tarball, source, app.output_folder)
         about = f"{tarball.type} on {format_day(tarball.day)}"
-        _show_missing(app, about, [*bundle.problems, *_iter_unsaved(tarball.texts)])
+        _show_troubles(app, about, [*bundle.problems, *bundle.changed, *_iter_unsaved(tarball.texts)])
         path = app.output_folder / bundle.path
         if not bundle.path:
             note(f"{about}: nothing is saved of it, so there is no tarball", app)
@@ -72,9 +81,9 @@ def make_tarballs_of_run(app: "App", store: "Store", run_id: int) -> None:
 
 def bundle_texts(app: "App", tarball: Tarball, source: Path, target: Path) -> Bundle:
     """Make one tarball in an output folder of what lies in another, or in the same, where it is not there yet."""
-    paths = [it.path for it in tarball.texts if it.path]
+    texts = {it.path: it.sha256 for it in tarball.texts if it.path}
     stamp = f"{app.now.astimezone(app.zone):%H-%M}"
-    return write_bundle(app.artifacts_in(source), app.artifacts_in(target), tarball.stem, paths, stamp=stamp)
+    return write_bundle(app.artifacts_in(source), app.artifacts_in(target), tarball.stem, texts, stamp=stamp)
 
 
 def _iter_unsaved(texts: Iterable["SavedText"]) -> Iterator[str]:
@@ -83,9 +92,9 @@ def _iter_unsaved(texts: Iterable["SavedText"]) -> Iterator[str]:
             yield f"no {it.kind} of {it.pod} (namespace {it.namespace}, cluster {it.cluster}): {it.message}"
 
 
-def _show_missing(app: "App", about: str, problems: list[str]) -> None:
-    shown = problems if app.verbosity == "verbose" else problems[:_NOTES_SHOWN]
-    for problem in shown:
-        note(f"{about}: {problem}", app)
-    if len(shown) < len(problems):
-        note(f"{about}: {len(problems) - len(shown)} more such lines; -v shows them", app)
+def _show_troubles(app: "App", about: str, troubles: list[str]) -> None:
+    shown = troubles if app.verbosity == "verbose" else troubles[:_NOTES_SHOWN]
+    for trouble in shown:
+        note(f"{about}: {trouble}", app)
+    if len(shown) < len(troubles):
+        note(f"{about}: {len(troubles) - len(shown)} more such lines; -v shows them", app)

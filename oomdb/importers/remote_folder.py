@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from oomdb.artifacts.bundle import SUFFIX, TARBALLS_FOLDER, stem_middle
 from oomdb.artifacts.local import ARTIFACTS_FOLDER
-from oomdb.errors import RemoteFolderError
+from oomdb.errors import RemoteFolderError, RemoteNotFound
 from oomdb.importers.legacy.files import STEM
 from oomdb.remote.folder import RemoteFolder
 
@@ -26,21 +26,23 @@ def find_needed_files(folder: RemoteFolder, pod: str) -> NeededFiles:
     """Return the runs, the artifacts of pods whose name contains `pod`, and the tarballs there are of it already.
 
     Raises:
-        RemoteFolderError: if the folder cannot be listed, or has no runs.
+        RemoteFolderError: if the folder itself is not there, cannot be listed, or has no runs.
     """
-    names = folder.list_names() or []
+    names = folder.list_names()
+    if names is None:
+        raise RemoteNotFound(f"{folder.url}: there is no such folder: give the URL of the output folder.")
     runs = [name for name in names if name.startswith(STEM) and name.endswith((".csv", ".json"))]
     if not any(name.endswith(".csv") for name in runs):
         raise RemoteFolderError(
             f"{folder.url}: no {STEM}*.csv among its {len(names)} files and folders: give the URL of the output folder."
         )
-    clusters = folder.list_names(ARTIFACTS_FOLDER) or []
-    listed = folder.list_several([(ARTIFACTS_FOLDER, cluster) for cluster in clusters])
-    texts = [(*place, name) for place, found in listed.names.items() for name in _of_pod(found, pod)]
-    tarballs = [name for name in folder.list_names(TARBALLS_FOLDER) or [] if _is_tarball(name, pod)]
+    below = folder.list_several([(ARTIFACTS_FOLDER,), (TARBALLS_FOLDER,)])
+    clusters = folder.list_several([(ARTIFACTS_FOLDER, name) for name in below.names.get((ARTIFACTS_FOLDER,), ())])
+    texts = [(*place, name) for place, found in clusters.names.items() for name in _of_pod(found, pod)]
+    tarballs = [name for name in below.names.get((TARBALLS_FOLDER,), ()) if _is_tarball(name, pod)]
     return NeededFiles(
         wanted=(*((name,) for name in runs), *((TARBALLS_FOLDER, name) for name in tarballs), *texts),
-        problems=listed.problems,
+        problems=(*below.problems, *clusters.problems),
     )
 
 

@@ -29,6 +29,13 @@ _OF_ANOTHER_REPOSITORY = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_PREFIX",
 )
+_NEVER_ASK = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "",  # no program, also where core.askPass names one
+    "GCM_INTERACTIVE": "never",  # Git Credential Manager's windows
+    "SSH_ASKPASS": "",
+    "SSH_ASKPASS_REQUIRE": "never",  # since OpenSSH 8.4
+}
 
 
 @contextmanager
@@ -81,7 +88,7 @@ def _clone(url: str, clone: Path, environ: Mapping[str, str], timeout_seconds: f
     deadline = time.monotonic() + timeout_seconds
     environ = without_repository(environ) | {
         "GIT_ALLOW_PROTOCOL": ":".join(_TRANSPORTS),  # also for redirections and submodules
-        "GIT_TERMINAL_PROMPT": "0",
+        **_NEVER_ASK,
         "GIT_LFS_SKIP_SMUDGE": "1",
     }
     # links come as small texts: none of a foreign repository is followed

@@ -1,7 +1,8 @@
 """The rules of a konflux-release-data checkout's CODEOWNERS files, and the owners that they name for a namespace."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,19 +14,13 @@ from oomdb.table import escape_controls
 FILES = ("CODEOWNERS", "staging/CODEOWNERS")
 
 _MAX_BYTES = 16 << 20  # the largest that GitLab would read is a small part of it
-# how a rule may name the folder of a namespace; the first is where it lies
-_SPELLINGS = tuple(
-    f"{root}{path}"
-    for root in ("", "staging/")
-    for path in (
-        "tenants-config/cluster/{cluster}/tenants/{namespace}/",
-        "tenants-config/cluster/{cluster}/{namespace}/",
-        "cluster/{cluster}/tenants/{namespace}/",
-    )
-)
+# where the folder of a namespace may lie, and how else a rule may name it
+_WHOLE = "tenants-config/cluster/{cluster}/tenants/{namespace}/"
+_SHORTER = ("tenants-config/cluster/{cluster}/{namespace}/", "cluster/{cluster}/tenants/{namespace}/")
+_SPELLINGS = tuple(tuple(f"{root}{path}" for path in (_WHOLE, *_SHORTER)) for root in ("", "staging/"))
 _NOBODYS = {"cluster": "-", "namespace": "-"}  # a rule that holds for these names holds for any
 # https://docs.gitlab.com/user/project/codeowners/reference: [name], ^[name], [name][2], each maybe with default owners
-_SECTION = re.compile(r"\^?\[[^\]]+\](?:\[\d+\])?(?:\s+(?P<owners>.*))?")
+_SECTION = re.compile(r"\^?\[(?P<name>[^\]]+)\](?:\[\d+\])?(?:\s+(?P<owners>.*))?")
 _RULE = re.compile(r"(?P<pattern>(?:\\.|[^\s\\])+)\s*(?P<owners>.*)")
 
 
@@ -42,8 +37,8 @@ def load_codeowners(folder: Path) -> "Codeowners":
     for name in FILES:
         text = _read(folder, name)
         if text is not None:
-            rules, refused = _parse(text)
-            files.append(_File(rules, _match_nobodys(rules)))
+            sections, refused = _parse(text)
+            files.append(_File(sections))
             ignored += (f"{name}: no rule can be made of '{escape_controls(line)}'; left out" for line in refused)
     if not files:
         raise OwnersError(f"{_show(folder)} has neither {' nor '.join(FILES)}; give --codeowners-dir another checkout.")
@@ -61,31 +56,61 @@ class Codeowners:
     def owners_of(self, cluster: str, namespace: str) -> tuple[str, ...]:
         """Return the owners as CODEOWNERS spells them, each once; none where no rule names one.
 
-        In a file, the last rule that matches counts. One about this namespace or cluster, in either file, comes before
-        one that holds for any, such as `*`.
+        In a section of a file, the last rule that matches counts; the owners of all its sections are told. What is
+        about this namespace or cluster, in either file, comes before what holds for any, such as `*`.
         """
-        matches = list(self._iter_matches(cluster, namespace))
+        matches = [it for file in self._files for it in file.iter_matches(cluster, namespace)]
         best = next((it for it in matches if it.is_specific), matches[0] if matches else None)
         return best.owners if best else ()
-
-    def _iter_matches(self, cluster: str, namespace: str) -> Iterator["_Match"]:
-        for file in self._files:
-            for spelling in _SPELLINGS:
-                owners, line, *_ = file.rules.matching_line(spelling.format(cluster=cluster, namespace=namespace))
-                if line is not None:
-                    yield _Match(tuple(dict.fromkeys(name for _, name in owners)), line != file.nobodys[spelling])
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    rules: CodeOwners
-    nobodys: dict[str, int | None]  # spelling → the rule that holds for any namespace
 
 
 @dataclass(frozen=True, slots=True)
 class _Match:
     owners: tuple[str, ...]
     is_specific: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    sections: Sequence["_Section"]
+
+    def iter_matches(self, cluster: str, namespace: str) -> Iterator[_Match]:
+        """Iterate over the matches at the top and in staging, each of the first spelling that any rule matches."""
+        place = {"cluster": cluster, "namespace": namespace}
+        for spellings in _SPELLINGS:
+            match = next(filter(None, (self._find_match(spelling, place) for spelling in spellings)), None)
+            if match is not None:
+                yield match
+
+    def _find_match(self, spelling: str, place: Mapping[str, str]) -> _Match | None:
+        found = [it for section in self.sections if (it := section.find_match(spelling, place)) is not None]
+        if not found:
+            return None
+        owners = dict.fromkeys(owner for it in found for owner in it.owners)
+        return _Match(tuple(owners), any(it.is_specific for it in found))
+
+
+class _Section:
+    """The rules under all headers of one name, or those before any header."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._rules = CodeOwners("\n".join(lines))
+        self._nobodys = {it: self._find_line(it, _NOBODYS) for spellings in _SPELLINGS for it in spellings}
+
+    def find_match(self, spelling: str, place: Mapping[str, str]) -> _Match | None:
+        owners, line, *_ = self._rules.matching_line(spelling.format_map(place))
+        if line is None:
+            return None
+        is_specific = line != self._nobodys[spelling] and not self._is_overruled(line, place)
+        return _Match(tuple(name for _, name in owners), is_specific)
+
+    def _is_overruled(self, line: int, place: Mapping[str, str]) -> bool:
+        """Tell whether a rule matches at the top too, where a later one counts: then it is not about staging."""
+        at_top = [number for _, number, *_ in self._rules.matching_lines(_WHOLE.format_map(place))]  # the last first
+        return line in at_top[1:]
+
+    def _find_line(self, spelling: str, place: Mapping[str, str]) -> int | None:
+        return self._rules.matching_line(spelling.format_map(place))[1]
 
 
 def _read(folder: Path, name: str) -> str | None:
@@ -104,24 +129,29 @@ def _read(folder: Path, name: str) -> str | None:
     return content.decode("utf-8-sig", "replace")
 
 
-def _parse(text: str) -> tuple[CodeOwners, list[str]]:
-    """Return the rules, and the lines that are none."""
-    lines = list(_iter_rules(text))
-    refused = [line for line in lines if not _is_rule(line)]
-    return CodeOwners("\n".join(line for line in lines if line not in set(refused))), refused
+def _parse(text: str) -> tuple[list[_Section], list[str]]:
+    """Return the sections, and the lines that are no rules."""
+    lines: defaultdict[str, list[str]] = defaultdict(list)
+    refused = []
+    for section, line in _iter_rules(text):
+        if _is_rule(line):
+            lines[section].append(line)
+        else:
+            refused.append(line)
+    return [_Section(rules) for rules in lines.values()], refused
 
 
-def _iter_rules(text: str) -> Iterator[str]:
-    """Yield the rules of GitLab's dialect as GitHub spells them, which the library knows.
+def _iter_rules(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the rules of GitLab's dialect as GitHub spells them, which the library knows, each with its section.
 
-    A section's default owners go to its rules without any; `!pattern` takes the owners away; a pattern without a
-    leading slash matches at any depth. Sections are not told apart: the last rule counts, whichever it is in.
+    A section's default owners go to its rules without any; `!pattern` takes the section's owners away; a pattern
+    without a leading slash matches at any depth. Names of sections are told in small letters, as case means nothing.
     """
-    inherited = ""
+    name = inherited = ""
     for line in map(str.strip, text.splitlines()):
         section = _SECTION.fullmatch(line)
         if section:
-            inherited = section["owners"] or ""
+            name, inherited = section["name"].strip().casefold(), section["owners"] or ""
             continue
         rule = _RULE.fullmatch(line)
         if rule is None or line.startswith("#"):
@@ -129,7 +159,7 @@ def _iter_rules(text: str) -> Iterator[str]:
         is_exclusion = line.startswith("!")
         pattern = rule["pattern"].removeprefix("!")
         owners = "" if is_exclusion else rule["owners"] or inherited
-        yield f"{pattern if pattern.startswith('/') else f'**/{pattern}'} {owners}"
+        yield name, f"{pattern if pattern.startswith('/') else f'**/{pattern}'} {owners}"
 
 
 def _is_rule(line: str) -> bool:
@@ -138,10 +168,6 @@ def _is_rule(line: str) -> bool:
     except (ValueError, re.error):
         return False
     return True
-
-
-def _match_nobodys(rules: CodeOwners) -> dict[str, int | None]:
-    return {spelling: rules.matching_line(spelling.format(**_NOBODYS))[1] for spelling in _SPELLINGS}
 
 
 def _show(path: Path) -> str:

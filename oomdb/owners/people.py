@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -72,16 +73,20 @@ def look_up_people(
         missing = "glab cannot be found: install it and run `glab auth login`, or say --no-glab"
         return {account: _failed(account, missing) for account in wanted}
     deadline = time.monotonic() + patience_seconds
+    stopped = threading.Event()
 
     def look_up(account: str) -> Person:
         left = min(timeout_seconds, deadline - time.monotonic())
         if left <= 0:
             return _failed(account, f"the accounts before it took {patience_seconds:g} seconds")
-        return _look_up(glab, account, folder, environ, left)
+        return _look_up(glab, account, folder, environ, left, stopped)
 
     pool = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="glab")
     try:
         return dict(zip(wanted, pool.map(look_up, wanted), strict=True))
+    except BaseException:
+        stopped.set()  # else what is under way would be waited for
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -93,7 +98,12 @@ class _User(msgspec.Struct, frozen=True):
 
 
 def _look_up(
-    glab: str, account: str, folder: Path | None, environ: Mapping[str, str], timeout_seconds: float
+    glab: str,
+    account: str,
+    folder: Path | None,
+    environ: Mapping[str, str],
+    timeout_seconds: float,
+    stopped: threading.Event,
 ) -> Person:
     question = f"users?{urlencode({'username': account})}"
     try:
@@ -103,6 +113,7 @@ def _look_up(
             timeout_seconds=timeout_seconds,
             max_output_bytes=_MAX_OUTPUT_BYTES,
             cwd=folder,
+            stopped=stopped,
         )
         return _read_answer(account, msgspec.json.decode(answer, type=list[_User]))
     except (OSError, ValueError) as err:  # what msgspec raises, and text that is not UTF-8, are ValueErrors

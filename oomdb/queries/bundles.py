@@ -48,6 +48,7 @@ class SavedText:
     kind: str
     status: str
     path: str
+    sha256: str
     message: str
     captured_at: datetime
 

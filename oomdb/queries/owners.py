@@ -21,6 +21,13 @@ class PlaceCount:
     never_asked: int
 
 
+def list_places(store: Store) -> list[tuple[str, str]]:
+    """Return the cluster and namespace of all that ever had a finding."""
+    place = (pods.c.cluster, pods.c.namespace)
+    with store.reading() as conn:
+        return [(row.cluster, row.namespace) for row in conn.execute(select(*place).distinct().order_by(*place))]
+
+
 def count_places(store: Store) -> PlaceCount:
     """Count the namespaces of all clusters."""
     places = select(pods.c.cluster, pods.c.namespace).distinct().subquery()

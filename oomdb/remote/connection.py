@@ -16,10 +16,12 @@ import urllib3
 from oomdb.errors import RemoteForbidden, RemoteNotFound, RemoteRefusesMethod, RemoteUnavailable
 from oomdb.remote.address import FolderAddress
 from oomdb.remote.login import HOW_TO_LOG_IN, Login
+from oomdb.remote.sockets import Sockets, remember_sockets
 from oomdb.settings import mask_password
 from oomdb.version import __version__
 
 TIMEOUT_SECONDS = 45.0
+CONNECT_SECONDS = 15.0  # a server that is there accepts at once
 RETRIES = 4
 LONGEST_PAUSE_SECONDS = 60.0  # whatever Retry-After says
 _PIECE_BYTES = 2**18
@@ -65,18 +67,21 @@ class Connection:
         if login is not None:
             self._headers[login.header] = login.value
         self._pool = _open_pool(root, tls or _trust_the_system(), connections, timeout_seconds)
+        self._sockets = Sockets()
+        remember_sockets(self._pool, self._sockets)
 
     def stop(self) -> None:
-        """Let requests of all threads fail soon: no piece is read, and nothing asked for again."""
+        """Let requests of all threads fail now, also those that wait for the server, and those to come."""
         self._stopped.set()
+        self._sockets.end()
 
     def read_pieces(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        """Iterate over an answer's body.
+        """Iterate over an answer's body, by as much as has come.
 
         Raises:
             RemoteUnavailable: when `stop` was called.
         """
-        while piece := response.read(_PIECE_BYTES):
+        while piece := response.read1(_PIECE_BYTES):
             self._refuse_stopped()
             yield piece
 
@@ -221,7 +226,8 @@ def _open_pool(
     root: FolderAddress, tls: ssl.SSLContext, connections: int, timeout_seconds: float
 ) -> urllib3.PoolManager:
     proxy = "" if proxy_bypass(root.host) else getproxies().get(root.scheme, "")
-    settings: dict[str, Any] = {"maxsize": connections, "block": True, "timeout": timeout_seconds, "ssl_context": tls}
+    timeout = urllib3.Timeout(connect=min(timeout_seconds, CONNECT_SECONDS), read=timeout_seconds)
+    settings: dict[str, Any] = {"maxsize": connections, "block": True, "timeout": timeout, "ssl_context": tls}
     if not proxy:
         return urllib3.PoolManager(**settings)
     try:

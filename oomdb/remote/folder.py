@@ -2,9 +2,9 @@
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -91,7 +91,7 @@ class RemoteFolder:
                 return str(err)
 
         taken, beyond = folders[: self._limits.folders], len(folders) - self._limits.folders
-        with ThreadPoolExecutor(AT_A_TIME) as threads:
+        with self._threads() as threads:
             found = dict(zip(taken, threads.map(look, taken), strict=True))
         problems = [problem for problem in found.values() if isinstance(problem, str)]
         if beyond > 0:
@@ -111,15 +111,10 @@ class RemoteFolder:
         taken, beyond = wanted[: self._limits.files], wanted[self._limits.files :]
         too_many = f"not downloaded: more than {self._limits.files:,} files are wanted"
         outcomes = []
-        with ThreadPoolExecutor(AT_A_TIME) as threads:
-            try:
-                for outcome in threads.map(lambda names: self._download_one(names, into), taken):
-                    outcomes.append(outcome)
-                    on_done()
-            except BaseException:
-                self._connection.stop()
-                threads.shutdown(wait=False, cancel_futures=True)
-                raise
+        with self._threads() as threads:
+            for outcome in threads.map(lambda names: self._download_one(names, into), taken):
+                outcomes.append(outcome)
+                on_done()
         return [*outcomes, *(Outcome(names, too_many) for names in beyond)]
 
     def upload(self, file: Path, *folders: str) -> None:
@@ -130,6 +125,17 @@ class RemoteFolder:
             RemoteFolderError: if it fails otherwise.
         """
         self._connection.put(self._connection.root.folder(*folders).file_url(file.name), file)
+
+    @contextmanager
+    def _threads(self) -> Iterator[ThreadPoolExecutor]:
+        """Give threads, which an exception ends, and with them what they wait for."""
+        with ThreadPoolExecutor(AT_A_TIME) as threads:
+            try:
+                yield threads
+            except BaseException:
+                threads.shutdown(wait=False, cancel_futures=True)
+                self._connection.stop()
+                raise
 
     def _download_one(self, names: tuple[str, ...], into: Path) -> Outcome:
         *folders, name = names

@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import hashlib
 import os
 import tarfile
 from collections.abc import Callable
@@ -25,7 +26,8 @@ def put(output: Path, path: str, content: bytes) -> None:
 
 
 def bundle(output: Path, *paths: str, stamp: str = "10-30", into: Path | None = None) -> Bundle:
-    return write_bundle(ArtifactFolder(output), ArtifactFolder(into or output), STEM, paths, stamp=stamp)
+    texts = dict.fromkeys(paths, "")
+    return write_bundle(ArtifactFolder(output), ArtifactFolder(into or output), STEM, texts, stamp=stamp)
 
 
 def contents(tarball: Path) -> dict[str, bytes]:
@@ -69,6 +71,29 @@ def test_a_tarball_that_holds_the_same_is_left_alone(output: Path) -> None:
     assert os.listdir(output / "tarballs") == [f"{STEM}.tgz"]
 
 
+def test_of_two_bundlings_at_a_time_of_the_same_texts_one_makes_the_tarball(output: Path) -> None:
+    def be_slower(aside: Path, final: Path) -> None:
+        if not final.exists():
+            bundle(output, DESC)
+        final.hardlink_to(aside)
+
+    target = ArtifactFolder(output, link=be_slower)
+    made = write_bundle(ArtifactFolder(output), target, STEM, {DESC: ""}, stamp="10-30")
+    assert made == Bundle(f"tarballs/{STEM}.tgz", is_new=False)
+    assert os.listdir(output / "tarballs") == [f"{STEM}.tgz"]
+
+
+def test_of_two_bundlings_at_a_time_of_other_texts_both_make_a_tarball(output: Path) -> None:
+    def be_slower(aside: Path, final: Path) -> None:
+        if final.name == f"{STEM}.tgz" and not final.exists():
+            bundle(output, LOG)
+        final.hardlink_to(aside)
+
+    target = ArtifactFolder(output, link=be_slower)
+    made = write_bundle(ArtifactFolder(output), target, STEM, {DESC: ""}, stamp="10-30")
+    assert made == Bundle(f"tarballs/{STEM}-10-30.tgz", is_new=True)
+
+
 def test_a_tarball_of_other_content_keeps_its_name_and_the_new_one_gets_the_time(output: Path) -> None:
     names = [
         bundle(output, DESC).path,
@@ -83,6 +108,16 @@ def test_a_tarball_of_other_content_keeps_its_name_and_the_new_one_gets_the_time
         f"tarballs/{STEM}-10-30-2.tgz",
     ]
     assert len(contents(output / names[0])) == 1
+
+
+def test_a_text_that_is_another_than_was_captured_is_bundled_and_named(output: Path) -> None:
+    texts = {path: hashlib.sha256((output / path).read_bytes()).hexdigest() for path in (DESC, LOG)}
+    put(output, DESC, b"another")
+    folder = ArtifactFolder(output)
+    made = [write_bundle(folder, folder, STEM, texts, stamp="10-30") for _ in range(2)]
+    told = f"'{DESC}' was changed since it was captured; it is bundled as it is now"
+    assert [(it.is_new, it.changed, it.problems) for it in made] == [(True, (told,), ()), (False, (told,), ())]
+    assert b"another" in contents(output / made[0].path).values()
 
 
 def test_one_packed_by_another_gzip_is_the_same_tarball(output: Path) -> None:
@@ -152,7 +187,7 @@ def test_a_full_disk_leaves_nothing_half_written(output: Path) -> None:
 
     folder = ArtifactFolder(output, write_bytes=write_half)
     with pytest.raises(ArtifactError, match="No space left on device; free some space"):
-        write_bundle(folder, folder, STEM, [DESC, LOG], stamp="10-30")
+        write_bundle(folder, folder, STEM, {DESC: "", LOG: ""}, stamp="10-30")
     assert os.listdir(output / "tarballs") == []
 
 
@@ -169,7 +204,7 @@ def bundle_while(change: Callable[[], None], output: Path) -> Bundle:
         return os.write(descriptor, piece)
 
     target = ArtifactFolder(output, write_bytes=write_and_change)
-    return write_bundle(ArtifactFolder(output), target, STEM, [DESC, LOG], stamp="10-30")
+    return write_bundle(ArtifactFolder(output), target, STEM, {DESC: "", LOG: ""}, stamp="10-30")
 
 
 def test_a_text_that_grows_meanwhile_is_taken_as_long_as_it_was(output: Path) -> None:

@@ -3,7 +3,11 @@
 import csv
 import io
 import os
+import signal
+import subprocess
+import sys
 import tarfile
+import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +18,7 @@ from oomdb.artifacts.local import ArtifactFolder
 from oomdb.cli.main import run
 from oomdb.model import Artifact, ArtifactKind
 from oomdb.store.database import open_for_writing
-from tests.remote.site import ROOT, Reply, Request, Site, apache, jenkins, serving
+from tests.remote.site import HTML, ROOT, Reply, Request, Site, apache, jenkins, serving
 from tests.reports.recording import record_run
 from tests.store.builders import NOW, ago, artifact, finding, kill, loop, scan
 
@@ -181,6 +185,16 @@ def test_texts_that_are_missing_are_said_and_the_others_are_bundled(bundle: Bund
     assert "OOMKilled on 13-Jan-2026: nothing is saved of it, so there is no tarball" in err
 
 
+def test_a_text_that_was_changed_since_it_was_captured_is_said(bundle: Bundle) -> None:
+    record_history()
+    (text,) = Path("output/logs_and_description_files/prod-a").glob("*checkout-1__20260115*desc.txt")
+    text.write_text("another")
+    code, out, err = bundle("-p", "checkout-1")
+    assert (code, out.count("Created")) == (0, 2)
+    assert f"OOMKilled on 15-Jan-2026: '{text.relative_to('output')}' was changed since it was captured" in err
+    assert err.count("was changed") == 1
+
+
 def test_long_lists_of_workloads_and_troubles_are_cut_and_say_so(bundle: Bundle) -> None:
     with open_for_writing("output/oomdb.sqlite") as store:
         names = [f"checkout-{number}" for number in range(30)]
@@ -220,8 +234,22 @@ def test_another_folder_is_looked_into_with_its_own_database_unless_one_is_said(
     assert bundle("-p", "checkout-1", "-d", "elsewhere")[1] == BLOCK.format(output="elsewhere")
     assert not Path("output").exists()
     Path("elsewhere/oomdb.sqlite").rename("moved.sqlite")
-    code, out, _ = bundle("-p", "checkout-1", "-d", "elsewhere", "--db", "moved.sqlite")
+    code, out, err = bundle("-p", "checkout-1", "-d", "elsewhere", "--db", "moved.sqlite")
     assert (code, "2 instance" in out, out.count("1 instance")) == (0, False, 2)
+    assert "the database moved.sqlite is read, not that of elsewhere\n" in err
+
+
+def test_a_database_that_the_environment_names_is_that_of_its_output_folder_alone(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_history("elsewhere")
+    with open_for_writing("central.sqlite"):
+        monkeypatch.setenv("OOMDB_DB", "central.sqlite")
+    code, out, err = bundle("-p", "checkout-1", "-d", "elsewhere")
+    assert (code, out, err) == (0, BLOCK.format(output="elsewhere"), "")
+    _, out, err = bundle("-p", "checkout-1", "-d", "./elsewhere", "--output", "elsewhere")
+    assert "OOMKilled: 0 instances" in out
+    assert "the database central.sqlite is read, not that of elsewhere\n" in err
 
 
 def test_a_folder_with_neither_database_nor_csv_says_so(bundle: Bundle) -> None:
@@ -352,14 +380,25 @@ def test_an_upload_that_fails_otherwise_is_an_error(bundle: Bundle) -> None:
     assert "not uploaded: " in err
 
 
-def test_a_file_that_cannot_be_downloaded_is_an_error_and_the_rest_is_bundled(bundle: Bundle) -> None:
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        ("__log.txt", "__log.txt: there is no such file or folder (HTTP 404)"),
+        ("/tarballs/", "tarballs/: not allowed (HTTP 403)"),
+    ],
+)
+def test_what_cannot_be_downloaded_is_an_error_and_the_rest_is_bundled_here_alone(
+    bundle: Bundle, refused: str, told: str
+) -> None:
     def refuse(request: Request) -> Reply | None:
-        return Reply(404) if request.path.endswith("__log.txt") else None
+        return Reply(403 if refused.endswith("/") else 404) if request.path.endswith(refused) else None
 
     with serving(Site(legacy_files(), answer=refuse)) as site:
         code, out, err = bundle("-p", "checkout-1", "-d", site.url)
     assert (code, f"Created: output/tarballs/{TARBALL}\n" in out) == (1, True)
-    assert "__log.txt: there is no such file or folder (HTTP 404)" in err
+    assert told in err
+    assert "nothing is uploaded: the tarballs may lack what could not be read" in err
+    assert site.asked_for("PUT") == []
 
 
 def test_logins_reach_the_server_and_nothing_else(
@@ -390,7 +429,7 @@ def test_tls_is_verified_by_the_systems_trust(bundle: Bundle, monkeypatch: pytes
     ("files", "told"),
     [
         ({"readme.txt": b"x"}, "no oom_results*.csv among its 1 files and folders"),
-        ({}, "no oom_results*.csv among its 0 files and folders"),
+        ({}, "output/: there is no such folder: give the URL of the output folder"),
         ({"oom_results.csv": b""}, "none of its files could be read as a run"),
     ],
 )
@@ -416,6 +455,35 @@ def test_a_password_in_the_url_is_refused_and_not_shown(bundle: Bundle) -> None:
     code, _, err = bundle("-p", "checkout-1", "-d", "https://me:hunter2@jenkins.example.com/output/")
     assert (code, "hunter2" in err) == (2, False)
     assert "leave user and password out of the URL" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("trouble", [Reply(hangs=True), Reply(drips=True, headers=HTML)], ids=["hanging", "dripping"])
+@pytest.mark.parametrize("asked_for", ["__log.txt", "/prod-a/"], ids=["downloading", "listing"])
+def test_a_bundle_that_is_stopped_while_it_waits_for_the_server_ends_and_leaves_nothing(
+    number: signal.Signals, trouble: Reply, asked_for: str
+) -> None:
+    Path("scratch").mkdir()
+    asked = threading.Event()
+
+    def answer(request: Request) -> Reply | None:
+        if not request.path.endswith(asked_for):
+            return None
+        asked.set()
+        return trouble
+
+    with serving(Site(legacy_files(), answer=answer)) as site:
+        line = [sys.executable, "-m", "oomdb", "bundle", "-p", "checkout-1", "-d", site.url]
+        environ = {**os.environ, "TMPDIR": "scratch"}
+        with subprocess.Popen(line, env=environ, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                assert asked.wait(60)
+                process.send_signal(number)
+                _, stderr = process.communicate(timeout=30)  # the server would keep it for minutes
+            finally:
+                process.kill()
+    assert (process.returncode, "oomdb: " in stderr) == (128 + number, True)
+    assert os.listdir("scratch") == []
 
 
 # --- collect --------------------------------------------------------------------------------------------------------

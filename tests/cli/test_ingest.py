@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -55,6 +56,35 @@ def test_the_same_again_changes_nothing_and_says_so(ingest: Ingest, tmp_path: Pa
     assert "run 1 holds this already; nothing was changed" in err
 
 
+def test_the_same_for_another_cluster_is_warned_of(ingest: Ingest, tmp_path: Path) -> None:
+    write(tmp_path / "saved.json", BOTH)
+    assert "are known as" not in ingest("saved.json", "--cluster", "prod-b")[2]
+    code, _, err = ingest("saved.json", "--cluster", "prod-c")
+    assert code == 0
+    assert "warning: 2 of these pods are known as those of cluster prod-b: nothing new is counted for them" in err
+    assert "run 2: 2 findings, 0 new occurrences" in err
+
+
+@pytest.mark.parametrize("flags", [(), ("-q",)])
+def test_a_file_that_is_cut_is_an_error_and_what_was_read_of_it_a_run(
+    ingest: Ingest, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    write(tmp_path / "cut.yaml", as_yaml(list_of(KILLED, LOOPING))[:-100] + b'"')
+    code, _, err = ingest("cut.yaml", "--cluster", "prod-b", *flags)
+    assert code == 1
+    assert re.search(r"not read whole: cut\.yaml: line \d+: ", err)
+    assert "run 1 holds this already" in ingest("cut.yaml", "--cluster", "prod-b")[2]
+
+
+def test_a_file_of_a_must_gather_that_cannot_be_read_is_an_error_too(ingest: Ingest, tmp_path: Path) -> None:
+    root = write_must_gather(tmp_path / "gathered", pods=[KILLED, QUIET])
+    events = root / "namespaces" / "quiet-tenant" / "core" / "events.yaml"
+    events.write_bytes(b"items: [}")
+    code, _, err = ingest("gathered", "--cluster", "prod-b", "-q")
+    assert code == 1
+    assert "quiet-tenant/core/events.yaml: line 1: " in err
+
+
 def test_what_comes_through_a_pipe_is_read_from_stdin(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(as_yaml(list_of(KILLED)))))
     code, out, _ = ingest("-", "--cluster", "prod-b", "--at", "2026-01-15T12:00:00Z")
@@ -78,7 +108,16 @@ def test_a_must_gather_is_read_with_its_logs(ingest: Ingest, tmp_path: Path) -> 
 def test_without_artifacts_no_file_is_written(ingest: Ingest, tmp_path: Path) -> None:
     write(tmp_path / "saved.json", BOTH)
     assert ingest("saved.json", "--cluster", "prod-b", "--no-artifacts")[0] == 0
-    assert [path.name for path in Path("output").iterdir()] == ["oomdb.sqlite"]
+    assert sorted(os.listdir("output")) == ["oomdb.sqlite", "tarballs"]
+    assert os.listdir("output/tarballs") == []
+
+
+def test_a_folder_of_tarballs_that_cannot_be_made_is_said_and_costs_nothing(ingest: Ingest, tmp_path: Path) -> None:
+    write(tmp_path / "saved.json", BOTH)
+    write(tmp_path / "output" / "tarballs", b"no folder")
+    code, _, err = ingest("saved.json", "--cluster", "prod-b")
+    assert code == 0
+    assert "warning: The folder '" in err
 
 
 def test_a_symlink_that_is_named_is_followed(ingest: Ingest, tmp_path: Path) -> None:
@@ -103,6 +142,26 @@ def test_another_run_of_everything_stays_the_latest(
     assert run(("runs", "--json"), now=NOW) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["origin"], row["scope"], row["started_at"]) == ("ingest", "--cluster prod-b", "2026-01-15T12:00:00Z")
+
+
+@pytest.mark.parametrize("at", ["2026-01-15T11:58:59Z", "2026-01-15"])
+def test_a_time_before_the_newest_in_it_is_refused_and_the_newest_named(
+    ingest: Ingest, tmp_path: Path, at: str
+) -> None:
+    write(tmp_path / "saved.json", BOTH)
+    code, out, err = ingest("saved.json", "--cluster", "prod-b", "--at", at)
+    assert (code, out) == (2, "")
+    assert "its objects tell of 2026-01-15T12:00:00Z" in err
+    assert "a time without a zone is UTC" in err
+    assert not Path("output").exists()
+
+
+@pytest.mark.parametrize("at", ["2026-01-15T11:59:00Z", "2026-01-15T12:00:00", "2026-01-16"])
+def test_a_time_after_all_in_it_but_for_the_difference_of_clocks_is_believed(
+    ingest: Ingest, tmp_path: Path, at: str
+) -> None:
+    write(tmp_path / "saved.json", BOTH)
+    assert ingest("saved.json", "--cluster", "prod-b", "--at", at)[0] == 0
 
 
 @pytest.mark.parametrize(

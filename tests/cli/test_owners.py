@@ -198,6 +198,14 @@ def test_lines_of_codeowners_that_are_no_rules_are_named(oomdb: Oomdb, checkout:
     assert "warning: CODEOWNERS: no rule can be made of '/a[b @x'; left out\n" in err
 
 
+@pytest.mark.usefixtures("history", "glab")
+def test_owners_of_namespaces_that_are_not_shown_follow_codeowners_too(oomdb: Oomdb, checkout: str) -> None:
+    oomdb("summary", "-c", checkout)
+    (Path(checkout) / "CODEOWNERS").write_text(RULES.replace("@shy", "@jdoe"))
+    oomdb("summary", "-c", checkout, "--pod", "shop")
+    assert stored("SELECT owners FROM namespace_owners WHERE namespace = 'cart'") == [("@jdoe",)]
+
+
 # --- collect --------------------------------------------------------------------------------------------------------
 
 
@@ -248,11 +256,12 @@ def test_a_collect_without_owners_asks_nobody(fleet: Fleet, oomdb: Oomdb, glab: 
 
 
 @pytest.mark.usefixtures("glab")
-def test_the_password_of_the_repository_is_neither_shown_nor_stored(fleet: Fleet, oomdb: Oomdb) -> None:
-    code, out, err = oomdb(*fleet.args("-v", "--codeowners-repo", "https://me:hunter2@127.0.0.1:9/x.git"))
+@pytest.mark.parametrize("login", ["me:hunter2", "hunter2"])
+def test_the_login_of_the_repository_is_neither_shown_nor_stored(fleet: Fleet, oomdb: Oomdb, login: str) -> None:
+    code, out, err = oomdb(*fleet.args("-v", "--codeowners-repo", f"https://{login}@127.0.0.1:9/x.git"))
     assert code == 0
     assert "hunter2" not in out + err
-    assert "https://me:***@127.0.0.1:9/x.git" in err
+    assert "https://***@127.0.0.1:9/x.git" in err
     assert b"hunter2" not in (fleet.output / "oomdb.sqlite").read_bytes()
 
 

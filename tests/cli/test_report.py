@@ -49,6 +49,7 @@ def test_the_demo_leaves_a_history_with_an_outage_and_a_report(demo: Path) -> No
     assert {(row.status, row.origin) for row in runs} == {("complete", "demo"), ("partial", "demo")}
     assert sum(row[2] for row in runs) == 21
     assert [tuple(row) for row in down] == [("stone-prod-p01",)]
+    assert list((demo / "tarballs").iterdir()) == []
     assert {path.name for path in demo.glob("oom_results*")} == {f"oom_results.{name}" for name in DEFAULT_FORMATS}
 
 

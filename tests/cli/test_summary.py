@@ -1,14 +1,22 @@
 """`oomdb summary` as a user runs it."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from oomdb.cli.main import run
 from oomdb.store.database import open_for_writing
+from tests.owners.commands import with_commands, write_command
 from tests.reports.recording import record_run
 from tests.store.builders import NOW, ago, finding, kill, scan
+from tests.waiting import is_gone, wait_until
 
 Summary = Callable[..., tuple[int, str, str]]
 
@@ -94,3 +102,24 @@ def test_without_a_database_none_is_made(summary: Summary) -> None:
     code, out, err = summary()
     assert (code, out) == (1, "")
     assert "there is no database" in err
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_summary_that_is_stopped_while_it_clones_leaves_neither_the_clone_nor_git(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    noted = tmp_path / "pid"
+    script = f'#!/bin/sh\nsleep 600 &\necho "$$ $!" > "{noted}.new"; mv "{noted}.new" "{noted}"\nwait\n'
+    write_command(tmp_path / "bin", "git", script)
+    (tmp_path / "scratch").mkdir()
+    environ = with_commands(tmp_path / "bin") | {"TMPDIR": str(tmp_path / "scratch")}
+    line = [sys.executable, "-m", "oomdb", "summary", "--codeowners-repo", "https://git.example/x.git"]
+    with subprocess.Popen(line, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_until(noted.exists)
+        process.send_signal(number)
+        process.wait(timeout=30)
+    assert process.returncode == 128 + number
+    for pid in map(int, noted.read_text().split()):
+        wait_until(partial(is_gone, pid))
+    assert os.listdir(tmp_path / "scratch") == []

@@ -74,6 +74,17 @@ def test_a_cluster_whose_folder_cannot_be_listed_is_a_problem_and_the_others_are
         assert "prod-b/: not allowed" in found.problems[0]
 
 
+@pytest.mark.parametrize(("refused", "left"), [("tarballs", 6), ("logs_and_description_files", 4)])
+def test_a_folder_below_that_cannot_be_listed_is_a_problem_and_the_rest_is_needed(refused: str, left: int) -> None:
+    def refuse(request: Request) -> Reply | None:
+        return Reply(403) if request.path.endswith(f"/{refused}/") else None
+
+    with needed(Site(dict.fromkeys(FILES, b""), answer=refuse), "checkout") as found:
+        assert len(found.wanted) == left
+        assert len(found.problems) == 1
+        assert f"{refused}/: not allowed" in found.problems[0]
+
+
 def test_a_folder_without_runs_is_refused() -> None:
     with pytest.raises(RemoteFolderError, match="give the URL of the output folder"), needed(Site({"a": b""}), "x"):
         pass

@@ -10,6 +10,7 @@ from oomdb.errors import OwnersError
 from oomdb.owners.checkout import open_codeowners
 from tests.owners.checkouts import make_repository, write_codeowners
 from tests.owners.commands import with_commands, write_command
+from tests.remote.site import Reply, Site, serving
 
 
 def test_a_folder_is_read_where_it_lies_also_if_a_repository_is_named(tmp_path: Path) -> None:
@@ -117,6 +118,40 @@ def test_git_may_use_no_other_transport_also_where_a_server_redirects(tmp_path: 
     assert log.read_text() == "https:http:ssh:file 0\n"
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"GIT_ASKPASS": "{0}/ask"},
+        {"SSH_ASKPASS": "{0}/ask"},
+        {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.askPass", "GIT_CONFIG_VALUE_0": "{0}/ask"},
+    ],
+)
+def test_a_repository_that_wants_a_login_is_said_and_nobody_is_asked_for_it(
+    tmp_path: Path, variables: dict[str, str]
+) -> None:
+    write_command(tmp_path / "bin", "ask", f"#!/bin/sh\ntouch {tmp_path / 'asked'}\necho me\n")
+    environ = (
+        os.environ | {"no_proxy": "*"} | {name: value.format(tmp_path / "bin") for name, value in variables.items()}
+    )
+    login_wanted = Reply(401, headers={"WWW-Authenticate": 'Basic realm="git"'})
+    with (
+        serving(Site({}, answer=lambda _: login_wanted)) as site,
+        pytest.raises(OwnersError, match="could not read Username"),
+        open_codeowners(None, f"{site.url}x.git", environ=environ),
+    ):
+        raise AssertionError
+    assert not (tmp_path / "asked").exists()
+
+
+def test_ssh_asks_nobody_for_a_passphrase(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    write_command(tmp_path / "bin", "ssh", f'#!/bin/sh\necho "[$SSH_ASKPASS] $SSH_ASKPASS_REQUIRE" > {log}\nexit 1\n')
+    environ = with_commands(tmp_path / "bin") | {"SSH_ASKPASS": "/usr/bin/ask", "SSH_ASKPASS_REQUIRE": "force"}
+    with pytest.raises(OwnersError), open_codeowners(None, "git@example.com:x.git", environ=environ):
+        raise AssertionError
+    assert log.read_text() == "[] never\n"
+
+
 def test_a_repository_that_is_not_there_is_said_with_what_git_says(tmp_path: Path) -> None:
     with (
         pytest.raises(OwnersError, match=r"git could not clone .*nowhere: it failed with exit code \d+, saying: .*"),
@@ -131,17 +166,18 @@ def test_a_repository_without_codeowners_is_said(tmp_path: Path) -> None:
         raise AssertionError
 
 
-def test_the_password_of_a_url_is_shown_nowhere(tmp_path: Path) -> None:
+@pytest.mark.parametrize("login", ["me:hunter2", "hunter2"])
+def test_the_login_of_a_url_is_shown_nowhere(tmp_path: Path, login: str) -> None:
     script = '#!/bin/sh\nfor last in "$@"; do case $last in https*) echo "fatal: no $last" >&2;; esac; done; exit 128\n'
     write_command(tmp_path / "bin", "git", script)
     with (
         pytest.raises(OwnersError) as caught,
-        open_codeowners(None, "https://me:hunter2@example.com/x.git", environ=with_commands(tmp_path / "bin")),
+        open_codeowners(None, f"https://{login}@example.com/x.git", environ=with_commands(tmp_path / "bin")),
     ):
         raise AssertionError
     told = repr([caught.value, caught.value.__cause__])
     assert "hunter2" not in told
-    assert told.count("https://me:***@example.com/x.git") == 2
+    assert told.count("https://***@example.com/x.git") == 2
 
 
 def test_git_that_hangs_is_stopped_with_all_that_it_started_and_leaves_nothing(tmp_path: Path) -> None:

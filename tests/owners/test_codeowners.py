@@ -97,6 +97,39 @@ def test_rules_of_a_section_inherit_its_owners_where_they_name_none(tmp_path: Pa
     assert owners(tmp_path, f"{header}\n[Others]\n{SHOP}\n") == ()
 
 
+def test_owners_of_all_sections_that_match_are_told(tmp_path: Path) -> None:
+    rules = (
+        f"* @admins\n[Tenants]\n/tenants-config/ @first\n{SHOP} @jdoe\n^[Docs][2]\n*.md @docs\n[Shops]\nshop/ @shops\n"
+    )
+    assert owners(tmp_path, rules) == ("@admins", "@jdoe", "@shops")
+
+
+def test_a_rule_without_owners_takes_away_those_of_its_section_alone(tmp_path: Path) -> None:
+    rules = f"[Tenants]\n{SHOP} @jdoe\n[Shops]\nshop/ @shops\n{SHOP}\n[Others] @others\n!{SHOP}\n"
+    assert owners(tmp_path, rules) == ("@jdoe",)
+
+
+def test_sections_of_one_name_are_one_however_its_case(tmp_path: Path) -> None:
+    rules = f"[Shop team] @one\n{SHOP}\n[Others]\n*.md @docs\n[SHOP TEAM] @two\n{SHOP}\n"
+    assert owners(tmp_path, rules) == ("@two",)
+
+
+@pytest.mark.parametrize("pattern", ["shop/", "tenants/shop/", "cluster/prod-a/tenants/shop/"])
+def test_a_rule_for_any_depth_does_not_come_before_a_later_one_for_the_whole_path(tmp_path: Path, pattern: str) -> None:
+    assert owners(tmp_path, f"{pattern} @team\n/tenants-config/ @admins\n") == ("@admins",)
+
+
+@pytest.mark.parametrize("path", ["/cluster/prod-a/tenants/shop/", "/tenants-config/cluster/prod-a/shop/"])
+def test_a_shorter_spelling_counts_where_no_rule_of_the_file_matches_the_whole_path(tmp_path: Path, path: str) -> None:
+    assert owners(tmp_path, f"{path} @jdoe\n/tenants-config/cluster/prod-b/ @b\n") == ("@jdoe",)
+    (tmp_path / "checkout" / "CODEOWNERS").unlink()
+    assert owners(tmp_path, f"{path} @jdoe\n/tenants-config/ @admins\n") == ("@admins",)
+
+
+def test_a_rule_of_staging_comes_before_one_for_any_namespace(tmp_path: Path) -> None:
+    assert owners(tmp_path, f"* @admins\n/staging{SHOP} @stg\n") == ("@stg",)
+
+
 def test_blanks_in_a_pattern_are_escaped(tmp_path: Path) -> None:
     rules = "/tenants-config/cluster/my\\ cluster/tenants/shop/ @jdoe\n"
     codeowners = load_codeowners(write_codeowners(tmp_path / "checkout", rules))

@@ -1,5 +1,7 @@
 """Who is behind an account, as glab tells; and how a line about a namespace ends."""
 
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from oomdb.model import Person
 from oomdb.owners.people import describe_owner, find_account, look_up_people
 from tests.owners.commands import PEOPLE, with_commands, write_command, write_glab
+from tests.waiting import wait_until
 
 JANE = Person(account="jdoe", status="ok", name="Jane Doe", email="jane@example.com")
 SHY = Person(account="shy", status="no-email", name="Shy Person")
@@ -132,6 +135,24 @@ def test_glab_that_hangs_is_given_up(tmp_path: Path) -> None:
     people = look_up_people(["jdoe"], environ=with_commands(tmp_path / "bin"), timeout_seconds=0.3)
     assert people["jdoe"].status == "failed"
     assert "did not end within" in people["jdoe"].reason
+
+
+def test_an_interrupt_ends_the_lookups_that_are_under_way(tmp_path: Path) -> None:
+    begun, ended = tmp_path / "begun", tmp_path / "ended"
+    write_command(tmp_path / "bin", "glab", f"#!/bin/sh\ntouch {begun}\nsleep 20\ntouch {ended}\n")
+
+    waiter = threading.get_ident()
+
+    def interrupt() -> None:
+        wait_until(begun.exists)
+        signal.pthread_kill(waiter, signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        look_up_people(["a", "b"], environ=with_commands(tmp_path / "bin"), timeout_seconds=60)
+    interrupting.join()
+    assert not ended.exists()
 
 
 def test_many_accounts_of_a_glab_that_hangs_cost_the_time_of_patience_only(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from oomdb.queries.filters import FindingFilter
 from oomdb.queries.frames import History
 from oomdb.queries.known import list_unknown
 from oomdb.queries.lists import build_findings_query, build_occurrences_query, stream
-from oomdb.queries.owners import count_places
+from oomdb.queries.owners import count_places, list_places
 from oomdb.queries.trends import find_trends
 from oomdb.store.database import Store, open_for_reading
 from oomdb.store.owners import record_owners
@@ -36,6 +36,10 @@ def history(store: Store) -> Store:
         record(store, scan(*findings, cluster=cluster), at=NOW if cluster == "prod-a" else ago(hours=-1))
     record_owners(store, OWNERS, (), now=NOW)
     return store
+
+
+def test_all_namespaces_that_ever_had_a_finding_are_listed_once(history: Store) -> None:
+    assert list_places(history) == [(cluster, name) for cluster in ("prod-a", "prod-b") for name in sorted(NAMESPACES)]
 
 
 def places(store: Store, *owners: str) -> list[tuple[str, str]]:

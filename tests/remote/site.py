@@ -1,8 +1,9 @@
 """A web server on loopback with a folder: pages as Apache, nginx and Jenkins write them, and the troubles of each."""
 
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,6 +35,8 @@ class Reply:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: bool = False  # close the connection in the middle of the body
+    hangs: bool = False  # say nothing as long as the client waits
+    drips: bool = False  # send a byte now and then as long as the client reads
 
 
 def apache(names: list[str]) -> str:
@@ -123,13 +126,20 @@ def serving(site: Site, *, tls: bool = False, expired: bool = False, name: str =
 
         def _answer(self, body: bytes) -> None:
             reply = site.reply(Request(self.command, self.path, dict(self.headers), body))
+            self.close_connection = reply.cut or reply.hangs or reply.drips
+            if reply.hangs:
+                self.rfile.read(1)  # which comes when the client goes
+                return
             self.send_response(reply.status)
             for key, value in reply.headers.items():
                 self.send_header(key, value)
-            self.send_header("Content-Length", str(len(reply.body) + 100 * reply.cut))
+            self.send_header("Content-Length", str(len(reply.body) + 100 * reply.cut + 2**30 * reply.drips))
             self.end_headers()
             self.wfile.write(reply.body)
-            self.close_connection = reply.cut
+            with suppress(ConnectionError):
+                while reply.drips:
+                    self.wfile.write(b"x")
+                    time.sleep(0.05)
 
         def log_message(self, format: str, *args: Any) -> None:
             """Write nothing: the terminal is pytest's."""

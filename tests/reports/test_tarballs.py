@@ -15,7 +15,8 @@ SAVED = datetime(2026, 1, 28, 15, tzinfo=UTC)
 def evidence(type_: str, at: datetime, *paths: str) -> Evidence:
     """Return a kill or loop with texts of these paths."""
     place = {"cluster": "prod-a", "namespace": "shop", "pod": "checkout-1"}
-    texts = [SavedText(**place, kind="log", status="ok", path=it, message="", captured_at=SAVED) for it in paths]
+    told = {"kind": "log", "status": "ok", "sha256": "", "message": ""}
+    texts = [SavedText(**place, **told, path=it, captured_at=SAVED) for it in paths]
     return Evidence(Instance(**place, type=type_, at=at), tuple(texts))
 
 

@@ -22,6 +22,7 @@ Source = Literal["pods", "events"]
 EVERYWHERE = ""  # the namespace of a list of a file, of which nobody knows how much of the cluster it is
 NOT_CAPTURED = "not-captured"
 BROKEN = "broken"
+UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)

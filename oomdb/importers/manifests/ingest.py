@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from oomdb.artifacts.local import ArtifactFolder
 from oomdb.detectors.base import Detector
-from oomdb.errors import StoreError
+from oomdb.errors import StoreError, UsageError
 from oomdb.importers.manifests.artifacts import save_artifacts
 from oomdb.importers.manifests.capture import Capture
 from oomdb.importers.manifests.scan import find_newest_instant, scan_capture
@@ -19,8 +19,10 @@ from oomdb.store.folding import pod_key
 from oomdb.store.runs import RunStart, begin_run, finish_run, hash_scope, interrupt_run
 from oomdb.store.stored import list_uncaptured
 from oomdb.store.writer import record_scan
-from oomdb.timespan import to_whole_seconds
+from oomdb.timespan import format_instant, to_whole_seconds
 from oomdb.version import __version__
+
+_CLOCKS_DIFFER = timedelta(minutes=1)  # those of nodes, of the API server and of whoever saved it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +60,21 @@ class IngestResult:
 
 
 def date_capture(capture: Capture, *, told: datetime | None, now: datetime) -> CaptureTime:
-    """Return when a capture was made: as told, else by its timestamp file, its objects, or its modification."""
+    """Return when a capture was made: as told, else by its timestamp file, its objects, or its modification.
+
+    Raises:
+        UsageError: its objects tell of what happened after the time that is told.
+    """
+    newest = find_newest_instant(capture, now=now)
     if told is not None:
+        if newest is not None and newest > told + _CLOCKS_DIFFER:
+            raise UsageError(
+                f"--at {format_instant(told)}: its objects tell of {format_instant(newest)}, so it was saved then or "
+                "later; leave --at out, or mend it (a time without a zone is UTC)."
+            )
         return CaptureTime(to_whole_seconds(told), "--at")
     if capture.ended_at is not None:
         return CaptureTime(to_whole_seconds(capture.ended_at), "its timestamp file")
-    newest = find_newest_instant(capture, now=now)
     if newest is not None:
         return CaptureTime(to_whole_seconds(newest), "the newest time in its objects")
     return CaptureTime(to_whole_seconds(min(capture.modified_at, now)), "the time of its last change")

@@ -15,6 +15,7 @@ from oomdb.importers.foreign_files import descend, list_folders, list_links, loo
 from oomdb.importers.manifests.capture import (
     EVERYWHERE,
     NOT_CAPTURED,
+    UNREADABLE,
     Capture,
     Gathering,
     Source,
@@ -136,7 +137,7 @@ class _Namespace:
         try:
             folders = list_folders(place / "pods")
         except ImportFileError as err:
-            self._gathering.miss(self._name, "pods", "unreadable", str(err))
+            self._gathering.miss(self._name, "pods", UNREADABLE, str(err))
             return
         for folder in folders:
             file = descend(folder, f"{folder.name}.yaml")
@@ -148,6 +149,6 @@ class _Namespace:
         try:
             data = read_file(file).data
         except ImportFileError as err:
-            self._gathering.miss(self._name, holds or "pods", "unreadable", f"{path} {err}")
+            self._gathering.miss(self._name, holds or "pods", UNREADABLE, f"{path} {err}")
             return
         self._gathering.take(data, path=path, namespace=self._name, holds=holds)
