@@ -20,7 +20,7 @@ from oomdb.cli.owner_options import owner_options
 from oomdb.cli.owner_output import learn_owners
 from oomdb.cli.progress import CollectProgress
 from oomdb.cli.report_options import report_options
-from oomdb.cli.tarball_output import make_tarballs_of_run, prepare_tarballs_folder
+from oomdb.cli.tarball_output import make_tarballs_of_run, offer_tarballs_folder
 from oomdb.cli.types import split_names, split_whole_names
 from oomdb.collect.capture import CaptureRequest
 from oomdb.collect.lookback import AUTO, LONGEST, plan_lookbacks
@@ -29,7 +29,7 @@ from oomdb.collect.run import CollectRequest, CollectResult, collect, list_names
 from oomdb.collect.scan import ScanRequest
 from oomdb.collect.scope import Scope
 from oomdb.detectors.registry import load_detectors
-from oomdb.errors import ArtifactError, OomdbError, UsageError
+from oomdb.errors import OomdbError, UsageError
 from oomdb.kube.auth import context_warnings
 from oomdb.kube.clusters import ClusterTarget
 from oomdb.kube.contexts import Context
@@ -179,7 +179,7 @@ def collect_command(
     ):
         for warning in store.warnings:
             note(f"warning: {warning}", app)
-        _prepare_tarballs_folder(app)
+        offer_tarballs_folder(app)
         if span is None:
             request = _look_back_automatically(store, targets, request, scope)
         start = _describe_start(request, scope, AUTO if span is None else time_range.strip())
@@ -341,13 +341,6 @@ def _build_rules(app: "App", scope: Scope) -> NamespaceRules:
         include=parse_name_filters("--include-ns", scope.include),
         exclude=parse_name_filters("--exclude-ns", scope.exclude),
     )
-
-
-def _prepare_tarballs_folder(app: "App") -> None:
-    try:
-        prepare_tarballs_folder(app)
-    except ArtifactError as err:
-        note(f"warning: {err}", app)  # findings come first
 
 
 def _print_namespaces(app: "App", targets: Sequence[ClusterTarget], request: CollectRequest) -> int:

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from codeowners import CodeOwners
@@ -75,19 +76,13 @@ class _File:
     sections: Sequence["_Section"]
 
     def iter_matches(self, cluster: str, namespace: str) -> Iterator[_Match]:
-        """Iterate over the matches at the top and in staging, each of the first spelling that any rule matches."""
+        """Iterate over the matches at the top and in staging."""
         place = {"cluster": cluster, "namespace": namespace}
         for spellings in _SPELLINGS:
-            match = next(filter(None, (self._find_match(spelling, place) for spelling in spellings)), None)
-            if match is not None:
-                yield match
-
-    def _find_match(self, spelling: str, place: Mapping[str, str]) -> _Match | None:
-        found = [it for section in self.sections if (it := section.find_match(spelling, place)) is not None]
-        if not found:
-            return None
-        owners = dict.fromkeys(owner for it in found for owner in it.owners)
-        return _Match(tuple(owners), any(it.is_specific for it in found))
+            found = [it for section in self.sections if (it := section.find_match(spellings, place)) is not None]
+            if found:
+                owners = dict.fromkeys(owner for it in found for owner in it.owners)
+                yield _Match(tuple(owners), any(it.is_specific for it in found))
 
 
 class _Section:
@@ -97,10 +92,14 @@ class _Section:
         self._rules = CodeOwners("\n".join(lines))
         self._nobodys = {it: self._find_line(it, _NOBODYS) for spellings in _SPELLINGS for it in spellings}
 
-    def find_match(self, spelling: str, place: Mapping[str, str]) -> _Match | None:
-        owners, line, *_ = self._rules.matching_line(spelling.format_map(place))
-        if line is None:
+    def find_match(self, spellings: Sequence[str], place: Mapping[str, str]) -> _Match | None:
+        """Return the match of the last rule that matches one of the spellings, None for none."""
+        found = ((spelling, *self._rules.matching_line(spelling.format_map(place))[:2]) for spelling in spellings)
+        matching = [(line, spelling, owners) for spelling, owners, line in found if line is not None]
+        if not matching:
             return None
+        # of two spellings that one rule matches, the longer one: it comes first
+        line, spelling, owners = max(matching, key=itemgetter(0))
         is_specific = line != self._nobodys[spelling] and not self._is_overruled(line, place)
         return _Match(tuple(name for _, name in owners), is_specific)
 

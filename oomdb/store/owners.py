@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 from oomdb.model import Person
 from oomdb.store.database import Store
 from oomdb.store.dialect import upsert
-from oomdb.store.schema import namespace_owners, people, pods
+from oomdb.store.schema import namespace_owners, people
 
 Place = tuple[str, str]  # cluster, namespace
 
@@ -35,15 +35,6 @@ def read_people(store: Store, accounts: Collection[str], *, since: datetime | No
     with store.reading() as conn:
         known = {row.account: Person(**row._mapping) for row in conn.execute(wanted)}
     return {account: known[account] for account in accounts if account in known}
-
-
-def list_places_without_owners(store: Store) -> list[Place]:
-    """Return the namespaces that ever had a finding and whose owners nobody has asked for."""
-    place = (pods.c.cluster, pods.c.namespace)
-    asked = select(namespace_owners.c.cluster, namespace_owners.c.namespace)
-    with store.reading() as conn:
-        found = conn.execute(select(*place).distinct().except_(asked).order_by(*place))
-        return [(row.cluster, row.namespace) for row in found]
 
 
 def _put_owners(conn: Connection, owners: Mapping[Place, Sequence[str]], now: datetime) -> None:

@@ -11,9 +11,9 @@ from oomdb.model import Person
 from oomdb.owners.codeowners import Codeowners, load_codeowners
 from oomdb.store.checks import check_database
 from oomdb.store.database import Store, open_for_writing
-from oomdb.store.owners import list_places_without_owners, record_owners
+from oomdb.store.owners import record_owners
 from tests.owners.checkouts import write_codeowners
-from tests.store.builders import NOW, ago, finding, kill, record, rows, scan
+from tests.store.builders import NOW, rows
 
 SHOP, OTHER = ("prod-a", "shop"), ("prod-a", "other")
 JANE = Person(account="jdoe", status="ok", name="Jane Doe", email="jane@example.com")
@@ -109,15 +109,6 @@ def test_without_lookup_what_is_stored_is_told_whatever_its_age(store: Store, co
     assert learn(store, codeowners, None).describe(*SHOP) == ' is owned by "@jdoe, @team/sub"'
     learn(store, codeowners, GitLab(JANE))
     assert "Jane Doe" in learn(store, codeowners, None, days_later=300).describe(*SHOP)
-
-
-def test_namespaces_that_ever_had_a_finding_are_listed_until_somebody_asks_for_their_owners(
-    store: Store, codeowners: Codeowners
-) -> None:
-    record(store, scan(finding(kill(ago(hours=1))), finding(kill(ago(hours=2)), namespace="old", pod="b", pod_uid="u")))
-    assert list_places_without_owners(store) == [("prod-a", "old"), SHOP]
-    learn(store, codeowners, None)
-    assert list_places_without_owners(store) == [("prod-a", "old")]
 
 
 def test_hostile_names_are_stored_as_they_are(store: Store, codeowners: Codeowners) -> None:

@@ -120,10 +120,11 @@ def test_a_rule_for_any_depth_does_not_come_before_a_later_one_for_the_whole_pat
 
 
 @pytest.mark.parametrize("path", ["/cluster/prod-a/tenants/shop/", "/tenants-config/cluster/prod-a/shop/"])
-def test_a_shorter_spelling_counts_where_no_rule_of_the_file_matches_the_whole_path(tmp_path: Path, path: str) -> None:
+def test_the_last_rule_counts_whichever_spelling_it_matches(tmp_path: Path, path: str) -> None:
     assert owners(tmp_path, f"{path} @jdoe\n/tenants-config/cluster/prod-b/ @b\n") == ("@jdoe",)
     (tmp_path / "checkout" / "CODEOWNERS").unlink()
     assert owners(tmp_path, f"{path} @jdoe\n/tenants-config/ @admins\n") == ("@admins",)
+    assert owners(tmp_path, f"* @admins\n{path} @jdoe\n") == ("@jdoe",)
 
 
 def test_a_rule_of_staging_comes_before_one_for_any_namespace(tmp_path: Path) -> None:
