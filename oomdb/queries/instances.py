@@ -112,7 +112,7 @@ def _distance(loop: Any, row: Any) -> timedelta:
 def _iter_undated(
     conn: Connection, matches: NameTest, since: datetime | None
 ) -> Iterator[tuple[Instance, tuple[FindingRef, ...]]]:
-    matching = select(func.min(pods.c.first_run_id), func.max(pods.c.last_run_id)).where(matches(pods.c.pod))
+    matching = select(func.min(pods.c.first_run_id), func.max(pods.c.runs_until)).where(matches(pods.c.pod))
     first, last = conn.execute(matching).one()
     if first is None:
         return

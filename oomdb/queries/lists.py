@@ -141,7 +141,7 @@ def build_findings_query(filters: FindingFilter, limit: int | None) -> ListQuery
         # only the runs that can match; a run, or a window's beginning, bounds them more cheaply than a look at all pods
         matching = contains(pods.c.pod, filters.pod)
         first = select(func.min(pods.c.first_run_id)).where(matching).scalar_subquery()
-        last = select(func.max(pods.c.last_run_id)).where(matching).scalar_subquery()
+        last = select(func.max(pods.c.runs_until)).where(matching).scalar_subquery()
         statement = statement.where(table.run_id.between(first, last))
     headers = ("run", "run_started_at", *(column.name for column in columns[2:]), "description", "log")
     return ListQuery(headers, statement)

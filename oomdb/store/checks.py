@@ -31,6 +31,7 @@ from oomdb.store.schema import (
     findings,
     namespaces,
     occurrences,
+    pods,
     run_clusters,
     run_counts,
     runs,
@@ -307,6 +308,14 @@ _VIOLATIONS: dict[str, Select[Any]] = {
         run_clusters,
         ("run_id", "cluster", "namespace", "pod"),
         on=[run_clusters.c.run_id == findings.c.run_id, run_clusters.c.cluster == findings.c.cluster],
+    ),
+    "Findings of a pod that a search would not look for in their run": _where_no(
+        pods,
+        ("run_id", "cluster", "namespace", "pod"),
+        on=[
+            *(pods.c[name] == findings.c[name] for name in ("pod", "namespace", "cluster")),
+            findings.c.run_id.between(pods.c.first_run_id, pods.c.runs_until),
+        ],
     ),
     "Findings whose artifacts_from names a run without artifacts of the pod": _where_no(
         artifacts,

@@ -22,6 +22,7 @@ from oomdb.store.import_folding import FoldedRow, ImportedRow, Place, fold_rows
 from oomdb.store.known_files import Mark, SourceFile, find_stored_run
 from oomdb.store.prepared import Prepared
 from oomdb.store.rows import (
+    PodPlace,
     bind_finding,
     count_days,
     encode_timestamps,
@@ -30,6 +31,7 @@ from oomdb.store.rows import (
     of_run,
     put_artifacts,
     put_pods,
+    round_up_run,
     see_again,
     see_as_known,
     see_pods_again,
@@ -98,6 +100,7 @@ class RowsBefore:
     def __init__(self) -> None:
         self._state: tuple[int, int] | None = None
         self._told: dict[ImportedRow, ToldBefore] = {}
+        self._pods: dict[PodPlace, int] = {}  # until which run they are noted
 
     def check(self, conn: Connection) -> None:
         """Forget everything where another connection has written meanwhile (sqlite.org/pragma.html, data_version)."""
@@ -108,6 +111,7 @@ class RowsBefore:
         if state != self._state or len(self._told) > _ROWS_REMEMBERED:
             self._state = state
             self._told.clear()
+            self._pods.clear()
 
     def split(self, rows: Iterable[ImportedRow]) -> tuple[list[ToldBefore], list[ImportedRow]]:
         """Return the rows that were told before, and the others."""
@@ -120,9 +124,20 @@ class RowsBefore:
                 told.append(before)
         return told, others
 
-    def keep(self, told: Iterable[ToldBefore]) -> None:
-        """Remember what became of rows, once it is stored."""
-        self._told.update((it.row, it) for it in told)
+    def list_pods_to_note(self, run_id: int, told: Iterable[ToldBefore]) -> set[PodPlace]:
+        """Return the pods of rows that were told before, which are noted until an earlier run."""
+        return {place for it in told if self._pods[place := _place_pod(it.row)] < run_id}
+
+    def keep(self, run_id: int, told: Iterable[ToldBefore], told_now: Sequence[ToldBefore]) -> None:
+        """Remember what became of the rows of a run, once it is stored."""
+        until = round_up_run(run_id)
+        self._pods.update((place, until) for place in self.list_pods_to_note(run_id, told))
+        self._pods.update((_place_pod(it.row), until) for it in told_now)
+        self._told.update((it.row, it) for it in told_now)
+
+
+def _place_pod(row: ImportedRow) -> PodPlace:
+    return row.pod, row.namespace, row.cluster
 
 
 _ROWS_REMEMBERED = 50_000  # some fifty megabytes
@@ -153,11 +168,11 @@ def record_import(store: Store, run: ImportedRun, before: RowsBefore) -> Recorde
         insert_findings(conn, _finding_values(run_id, run, [*told, *told_now]))
         _write_occurrences(conn, run_id, folded, told)
         put_pods(conn, (_pod_row(run_id, row) for row in others))
-        see_pods_again(conn, run_id, {(it.row.pod, it.row.namespace, it.row.cluster) for it in told})
+        see_pods_again(conn, run_id, before.list_pods_to_note(run_id, told))
         insert_sorted(conn, run_counts, list(_count_rows(run_id, run.rows, folded)))
         insert_sorted(conn, run_clusters, [_cluster_row(run_id, *it) for it in run.clusters.items()])
         _NOTE_FILE.run(conn, _file_row(run_id, run))
-    before.keep(told_now)
+    before.keep(run_id, told, told_now)
     new = sum(len(it.new) for it in folded)
     return RecordedImport(run_id=run_id, is_new=True, new_occurrences=new, other_run_id=stored.other_id)
 
@@ -346,7 +361,7 @@ def _pod_row(run_id: int, row: ImportedRow) -> dict[str, Any]:
         "workload_kind": row.workload.kind,
         "workload": row.workload.name,
         "first_run_id": run_id,
-        "last_run_id": run_id,
+        "runs_until": round_up_run(run_id),
     }
 
 

@@ -7,7 +7,6 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     Connection,
     Integer,
     Table,
@@ -38,7 +37,8 @@ from oomdb.store.schema import (
 )
 from oomdb.timespan import format_instant
 
-_SEEN_BY_RUN: BindParameter[int] = bindparam("seen_by_run", type_=Integer)
+PodPlace = tuple[str, str, str]  # pod, namespace, cluster
+_RUNS_AT_A_TIME = 32  # a power of two
 DayKey = tuple[str, str, str, str, str]  # workload, day, type, cluster, namespace
 _POD_KEY = ("pod", "namespace", "cluster")
 _DAY_KEY = ("workload", "day", "type", "cluster", "namespace")
@@ -92,11 +92,16 @@ def put_pods(conn: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
     _PUT_PODS.execute(conn, _sorted_by_key(pods, each_once.values()))
 
 
-def see_pods_again(conn: Connection, run_id: int, places: Iterable[tuple[str, str, str]]) -> None:
-    """Note that a run has findings of pods that are known, each as (pod, namespace, cluster)."""
+def round_up_run(run_id: int) -> int:
+    """Return the number of a run that is not smaller: the same for 32 runs, so that most have nothing to write."""
+    return run_id | (_RUNS_AT_A_TIME - 1)
+
+
+def see_pods_again(conn: Connection, run_id: int, places: Iterable[PodPlace]) -> None:
+    """Note that a run has findings of pods that are known."""
     listed = json.dumps(sorted(set(places)), ensure_ascii=False)
     if listed != "[]":
-        _SEE_PODS_AGAIN.run(conn, {"places": listed, "seen_by_run": run_id})
+        _SEE_PODS_AGAIN.run(conn, {"places": listed, "until": round_up_run(run_id)})
 
 
 def count_days(conn: Connection, days: Mapping[DayKey, int]) -> None:
@@ -170,7 +175,7 @@ def _build_put_pods() -> Upsert:
             "workload": case((known, told.workload), else_=pods.c.workload),
             "workload_kind": case((known, told.workload_kind), else_=pods.c.workload_kind),
             "first_run_id": least(pods.c.first_run_id, told.first_run_id),
-            "last_run_id": greatest(pods.c.last_run_id, told.last_run_id),
+            "runs_until": greatest(pods.c.runs_until, told.runs_until),
         },
     )
 
@@ -178,7 +183,7 @@ def _build_put_pods() -> Upsert:
 def _build_see_pods_again() -> Update:
     places, columns = triples_in("places")
     listed = tuple_(*(pods.c[name] for name in _POD_KEY)).in_(select(*columns).select_from(places))
-    return update(pods).where(listed).values(last_run_id=greatest(pods.c.last_run_id, _SEEN_BY_RUN))
+    return update(pods).where(listed).values(runs_until=greatest(pods.c.runs_until, bindparam("until", type_=Integer)))
 
 
 def _build_count_days() -> Upsert:
@@ -203,10 +208,10 @@ _INSERTS = {
 }
 _PUT_ARTIFACTS = Prepared(_build_put_artifacts(), artifacts.c.keys())
 _PUT_PODS = Prepared(_build_put_pods(), pods.c.keys())
-_SEE_PODS_AGAIN = Prepared(_build_see_pods_again(), ("last_run_id",))
+_SEE_PODS_AGAIN = Prepared(_build_see_pods_again(), ("runs_until",))
 _COUNT_DAYS = Prepared(_build_count_days(), daily_counts.c.keys())
 # a slow run may come after a later one that saw it too
-_LATEST_RUN = greatest(occurrences.c.last_run_id, _SEEN_BY_RUN)
+_LATEST_RUN = greatest(occurrences.c.last_run_id, bindparam("seen_by_run", type_=Integer))
 _SEE_AGAIN = Prepared(
     update(occurrences).where(occurrences.c.identity == bindparam("known_identity")).values(last_run_id=_LATEST_RUN),
     ("last_seen_at", "container_id", "exit_code", "reason", "restart_count"),

@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from oomdb.store.dialect import Instant, instant_shape, one_of
 
-REVISION = "0003"  # the newest migration; a test holds it against the folder
+REVISION = "0004"  # the newest migration; a test holds it against the folder
 APPLICATION_ID = 0x6F6F6D64  # 'oomd' in the header of the SQLite file, so that a foreign file is refused
 
 metadata = MetaData(
@@ -269,8 +269,9 @@ pods = Table(
     _text("workload_kind", "kind of the pod's controller, '' where unknown"),
     _text("workload", "name of the pod's controller, '' where unknown"),
     Column("first_run_id", Integer, ForeignKey("runs.id"), nullable=False, comment="first run with a finding of it"),
-    Column("last_run_id", Integer, ForeignKey("runs.id"), nullable=False, comment="last run with a finding of it"),
+    _count("runs_until", "no run of a greater number has a finding of it; up to 31 more than the last that has"),
     PrimaryKeyConstraint("pod", "namespace", "cluster"),
+    CheckConstraint("runs_until >= first_run_id", name="in_order"),
     comment="Pods that ever had a finding: a search by a part of the name reads only the runs that can match.",
     sqlite_with_rowid=False,
 )

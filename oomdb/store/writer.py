@@ -22,6 +22,7 @@ from oomdb.store.rows import (
     put_artifacts,
     put_pods,
     replace_occurrence,
+    round_up_run,
     see_again,
 )
 from oomdb.store.schema import (
@@ -215,7 +216,7 @@ def _write_pods(conn: Connection, run_id: int, scan: ClusterScan) -> None:
                 "workload_kind": finding.workload.kind,
                 "workload": finding.workload.name,
                 "first_run_id": run_id,
-                "last_run_id": run_id,
+                "runs_until": round_up_run(run_id),
             }
             for finding in scan.findings
         ),

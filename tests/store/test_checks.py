@@ -76,6 +76,12 @@ def test_a_new_database_is_clean(store: Store) -> None:
             "run_id=2, cluster='prod-b', namespace='shop', pod='checkout-1'",
         ),
         (
+            "UPDATE pods SET runs_until = 1 WHERE cluster = 'prod-b'",
+            "Findings of a pod that a search would not look for in their run",
+            1,
+            "run_id=2, cluster='prod-b', namespace='shop', pod='checkout-1'",
+        ),
+        (
             "DELETE FROM artifacts",
             "Findings whose artifacts_from names a run without artifacts of the pod",
             2,
@@ -135,7 +141,7 @@ def test_a_broken_rule_is_found(filled: Store, sql: str, what: str, count: int, 
     [
         ("UPDATE occurrences SET last_run_id = 99 WHERE cluster = 'prod-b'", "occurrences names a row of runs"),
         ("UPDATE occurrences SET first_run_id = 99 WHERE cluster = 'prod-b'", "occurrences names a row of runs"),
-        ("UPDATE pods SET last_run_id = 99 WHERE cluster = 'prod-b'", "pods names a row of runs"),
+        ("UPDATE pods SET first_run_id = 0 WHERE cluster = 'prod-b'", "pods names a row of runs"),
         ("INSERT INTO suspects VALUES (99, 'c', 'n', 'p', '', '', 'exit-137', NULL, NULL)", "suspects names a row of"),
     ],
 )
@@ -153,8 +159,8 @@ def test_a_run_that_is_not_there_is_missed_by_all_that_hangs_on_it(filled: Store
     break_without_foreign_keys(path, "DELETE FROM runs WHERE id = 2")
     with open_for_writing(str(path)) as store:
         (problem,) = check_database(store)
-    # its clusters, findings, counts, artifact, and what it saw last: occurrences, pods, namespaces (one read)
-    assert problem.count == 2 + 3 + 3 + 1 + 3 + 3 + 3
+    # its clusters, findings, counts, artifact, and what it saw last: occurrences, namespaces (one read)
+    assert problem.count == 2 + 3 + 3 + 1 + 3 + 3
 
 
 def test_a_loop_that_was_last_seen_before_it_began_is_found(filled: Store, path: Path) -> None:

@@ -116,7 +116,7 @@ def test_the_first_run_stays_and_the_last_run_moves(store: Store) -> None:
     assert rows(store, "SELECT first_run_id, last_run_id, last_seen_at FROM occurrences") == [
         (first, last, "2026-01-15 15:00:00")
     ]
-    assert rows(store, "SELECT first_run_id, last_run_id FROM pods") == [(first, last)]
+    assert rows(store, "SELECT first_run_id, runs_until FROM pods") == [(first, 31)]
 
 
 def test_a_slow_run_does_not_take_back_what_a_later_one_saw(store: Store) -> None:
