@@ -5,12 +5,14 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from oomdb.store.database import Store, open_for_writing
 from oomdb.store.imports import finish_imports
 from oomdb.store.known_files import list_clusters_of_runs, list_known_files
 
+FLEET = Path(__file__).parent.parent / "tests" / "data" / "legacy"
 FILES = 5000
 ROWS_PER_SECOND_BOUND, AGAIN_BOUND = 15_000, 0.02
 KILLS, FILES_OF_THE_KILLED = 12, 1667  # a tenth of a million rows
@@ -51,7 +54,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="oomdb-benchmark-") as place:
         folder = Path(place, "runs")
         truth = write_folder(folder, FILES)
-        return _measure(Path(place, "oomdb.sqlite"), folder, truth) | _kill(Path(place))
+        measured = _measure(Path(place, "oomdb.sqlite"), folder, truth) | _measure_fleet(Path(place))
+        return measured | _kill(Path(place))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +186,34 @@ def _measure(database: Path, folder: Path, truth: Written) -> int:
             Measured("importing again / importing", again_seconds / first_seconds, AGAIN_BOUND),
             Measured("bytes per row", database.stat().st_size / rows),
             Measured("problems found by `oomdb db check`", len(problems), 0),
+        ],
+    )
+
+
+def _measure_fleet(place: Path) -> int:
+    """Import the runs of a fleet whose truth is known, and tell how far its rows overstate its kills."""
+    folder = place / "fleet"
+    shutil.copytree(FLEET / "fleet-b", folder)
+    for name, modified_at in json.loads((FLEET / "mtimes.json").read_text()).items():
+        os.utime(folder / name, (modified_at, modified_at))
+    with open_for_writing(str(place / "fleet.sqlite")) as store:
+        import_folder(store, folder)
+    with closing(sqlite3.connect(place / "fleet.sqlite")) as conn:
+        [rows] = conn.execute("SELECT sum(rows) FROM run_counts WHERE type = 'OOMKilled'").fetchone()
+        kills = conn.execute("SELECT cluster, namespace, pod FROM occurrences WHERE type = 'OOMKilled'").fetchall()
+    told = Counter(kills)
+    happened = Counter[tuple[str, ...]]()
+    for *place_of_pod, type_, times in json.loads((FLEET / "truth.json").read_text()):
+        if type_ == "OOMKilled":
+            happened[tuple(place_of_pod)] += len(times)
+    twice = sum(max(0, told[pod] - count) for pod, count in happened.items())
+    return report(
+        "a fleet of 28 versions of the legacy script",
+        [
+            Measured("rows of OOMKilled, as it counted", rows),
+            Measured("kills that oomdb makes of them", len(kills)),
+            Measured("the overstatement", rows / len(kills)),
+            Measured("of pods whose truth is known, kills counted twice", twice, 0),
         ],
     )
 
