@@ -123,7 +123,7 @@ def test_a_full_disk_leaves_nothing_torn(tmp_path: Path) -> None:
         folder.write("prod-1", "shop", "web-0", AT, "log", [b"x" * 102_400])
     assert str(caught.value) == (
         f"Artifact files cannot be written to '{tmp_path}/logs_and_description_files/prod-1': "
-        "No space left on device; free some space, or use --no-artifacts."
+        "No space left on device; free some space."
     )
     assert files(tmp_path) == []
 
@@ -136,7 +136,7 @@ def test_the_last_space_of_a_disk_is_left_to_the_database(tmp_path: Path) -> Non
         folder.write("prod-1", "shop", "web-0", AT, "log", [b"x"])
     assert str(caught.value) == (
         f"Artifact files cannot be written to '{tmp_path}/logs_and_description_files/prod-1': "
-        "less than 32 MiB are free, kept for the database; free some space, or use --no-artifacts."
+        "less than 32 MiB are free, kept for the database; free some space."
     )
     assert files(tmp_path) == [kept.path]
 
