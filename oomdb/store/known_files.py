@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 from sqlalchemy import Connection, bindparam, select
@@ -46,14 +47,14 @@ class KnownFile:
     run_id: int | None
     is_empty: bool
 
-    def is_file(self, path: str, modified_at: datetime) -> bool:
+    def is_file(self, path: Path, modified_at: datetime) -> bool:
         """Tell whether a file with this hash is this one: by the hash, or, where that says nothing, by time and path.
 
         An export keeps its time when it gets another name.
         """
         if not self.is_empty:
             return True
-        return self.modified_at == modified_at and (self.kind == "export" or self.path == path)
+        return self.modified_at == modified_at and (self.kind == "export" or self.path == str(path.absolute()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,18 @@ def list_known_files(store: Store) -> dict[str, list[KnownFile]]:
     """Return the files that are known, by SHA-256."""
     known: defaultdict[str, list[KnownFile]] = defaultdict(list)
     with store.reading() as conn:
-        for row in conn.execute(_KNOWN):
-            fields = dict(row._mapping)
-            fields["is_empty"] = not (fields.pop("rows") + fields.pop("bad_rows"))
-            known[row.sha256].append(KnownFile(**fields))
+        for kind, sha256, run_at, path, modified_at, run_id, rows, bad_rows in conn.execute(_KNOWN):
+            known[sha256].append(
+                KnownFile(
+                    kind=kind,
+                    sha256=sha256,
+                    run_at=run_at,
+                    path=path,
+                    modified_at=modified_at,
+                    run_id=run_id,
+                    is_empty=not rows and not bad_rows,
+                )
+            )
     return known
 
 
@@ -114,8 +123,9 @@ def find_stored_run(
 
 
 _KNOWN = select(
-    *(import_files.c[name] for name in ("kind", "sha256", "run_at", "path", "modified_at", "run_id"))
-).add_columns(import_files.c.rows, import_files.c.bad_rows)
+    *(import_files.c[name] for name in ("kind", "sha256", "run_at", "path", "modified_at", "run_id")),
+    *(import_files.c[name] for name in ("rows", "bad_rows")),
+)
 _CLUSTERS = select(run_clusters.c.cluster).distinct().where(run_clusters.c.run_id.in_(select(texts_in("runs").c.value)))
 _WITH_HASH = Prepared(
     select(import_files.c.run_at, import_files.c.run_id).where(import_files.c.sha256 == bindparam("sha256"))

@@ -57,7 +57,12 @@ class LegacyFile:
 
     path: Path
     folder: Path
-    json_path: Path | None  # of the same run
+    json_name: str | None  # of the same run
+
+    @property
+    def json_path(self) -> Path | None:
+        """The JSON of the same run, None for none."""
+        return self.folder / self.json_name if self.json_name else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,21 +126,21 @@ def read_name(name: str) -> NamedTime | None:
 def _list_of(path: Path) -> Iterator[LegacyFile]:
     try:
         if path.is_dir():
-            wanted = sorted(it.name for it in path.iterdir() if _is_run(it.name, ".csv"))
+            beside = set(os.listdir(path))  # noqa: PTH208  # names are all that is needed
+            wanted = sorted(name for name in beside if _is_run(name, ".csv"))
             if not wanted:
                 raise UsageError(f"{path}: no {STEM}.csv and no {STEM}_*_*.csv lie there; name the folder of the runs.")
         elif path.exists():
             path, wanted = path.parent, [path.name]
+            beside = set(os.listdir(path))  # noqa: PTH208
         else:
             raise UsageError(f"{path}: there is no such file or folder.")
-        beside = {it.name for it in path.iterdir()}
     except OSError as err:
         raise UsageError(f"{path}: cannot be looked at: {err.strerror or err}.") from err
     claimed = {name.removesuffix(".csv") + ".json" for name in beside if _is_run(name, ".csv")}
     free = [name for name in beside if _is_run(name, ".json") and name not in claimed]
     for name in wanted:
-        json_name = _find_json(name, beside, free)
-        yield LegacyFile(path / name, path, path / json_name if json_name else None)
+        yield LegacyFile(path / name, path, _find_json(name, beside, free))
 
 
 def _is_run(name: str, suffix: str) -> bool:

@@ -61,10 +61,8 @@ def _read(descriptor: int, limit_bytes: int) -> ReadFile:
             f"{before.st_size:,} bytes; no run of the legacy script is larger than {limit_bytes:,}: cut it into parts."
         )
     data = b""
-    while piece := os.read(descriptor, before.st_size + 1 - len(data)):
+    while len(data) < before.st_size and (piece := os.read(descriptor, before.st_size - len(data))):
         data += piece
-        if len(data) > before.st_size:
-            break
     state = _state_of(before)
     if _state_of(os.fstat(descriptor)) != state or len(data) != before.st_size:
         raise ImportFileError("changed while it was read: import it again when its writer is done.")

@@ -112,9 +112,7 @@ class _Folder:
         try:
             content = read_content(file)
             sha256, modified_at = content.sha256, content.read.modified_at
-            same = next(
-                (it for it in known.get(sha256, ()) if it.is_file(str(file.path.absolute()), modified_at)), None
-            )
+            same = next((it for it in known.get(sha256, ()) if it.is_file(file.path, modified_at)), None)
             if same is not None and not (again and same.kind == "import"):
                 self._settle(file, same, modified_at)
             elif sha256 in first:
@@ -142,6 +140,8 @@ class _Folder:
             self.run_ids.add(same.run_id)
 
     def list_new(self, now: datetime) -> list[NewFile]:
+        if not self.told:
+            return []
         copied = self._find_copied()
         traces = [_trace(it, is_copied=it.modified_at in copied) for it in self.told]
         settled = [replace(it, is_copied=it.modified_at in copied) for it in self.settled]
@@ -149,7 +149,7 @@ class _Folder:
         return [NewFile(told=told, run=run) for told, run in zip(self.told, times, strict=False)]
 
     def list_warnings(self, path: Path, now: datetime) -> Iterable[str]:
-        copied = self._find_copied()
+        copied = self._find_copied() if self.told else set()
         if not any(it.modified_at in copied for it in self.told):
             return
         badly_dated = [

@@ -123,18 +123,19 @@ def read_run(file: LegacyFile, content: FileContent, search: ArtifactSearch, *, 
 
 def _read_reach_of(file: LegacyFile, shown: frozenset[str]) -> tuple[LegacyReach | None, tuple[str, ...]]:
     """Return what the JSON adds, or why it was not used: it must name the clusters that the CSV shows."""
-    if file.json_path is None:
+    path = file.json_path
+    if path is None:
         return None, ()
     try:
-        if leads_outside(file.json_path, file.folder):
+        if leads_outside(path, file.folder):
             raise ImportFileError("a symlink that leads out of its folder")
-        reach = read_reach(file.json_path)
+        reach = read_reach(path)
         foreign = sorted(shown - reach.clusters)
         if foreign:
             raise ImportFileError(f"it does not name the cluster {foreign[0]!r} of the CSV: it is of another run")
         return reach, ()
     except ImportFileError as err:
-        return None, (f"{file.json_path.name} was not used: {err}",)
+        return None, (f"{path.name} was not used: {err}",)
 
 
 def _split_by_artifacts(rows: Iterable[LegacyRow], search: ArtifactSearch) -> tuple[tuple[LegacyRow, ...], int]:
