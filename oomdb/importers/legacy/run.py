@@ -15,8 +15,9 @@ from oomdb.importers.legacy.reading import has_changed
 from oomdb.importers.legacy.survey import NewFile, Survey
 from oomdb.model import Artifact, ScanStatus
 from oomdb.store.database import Store
-from oomdb.store.imports import ImportedRun, RowsBefore, record_import
+from oomdb.store.imports import ImportedRun, record_import
 from oomdb.store.known_files import SourceFile
+from oomdb.store.rows_before import RowsBefore
 from oomdb.timespan import parse_span
 
 
