@@ -28,10 +28,7 @@ def main() -> int:
         with open_store(target) if there else nullcontext() as store:
             done = migrate_artifacts(given.output_dir, store, dry_run=given.dry_run)
         if not there:
-            say(
-                sys.stderr,
-                f"there is no database {target}; if another one has these runs, say --db",
-            )
+            say(sys.stderr, f"there is no database {target}; if another one has these runs, say --db")
     except OomdbError as err:
         say(sys.stderr, f"error: {err}")
         return err.exit_code

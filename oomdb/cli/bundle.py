@@ -6,12 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-from click.core import ParameterSource
-
 from oomdb.cli.bundle_output import report_pods
 from oomdb.cli.ending import stopping_on_sigterm
-from oomdb.cli.options import DATABASE_NAME, command, filter_options, option, pass_app
+from oomdb.cli.options import DATABASE_NAME, command, filter_options, is_typed, option, pass_app
 from oomdb.cli.output import note
 from oomdb.cli.owner_options import owner_options
 from oomdb.cli.report_from_dir import ImportedFolder, open_imported_folder
@@ -90,9 +87,8 @@ def _bundle_local(app: "App", wanted: "FindingFilter", owners: "OwnerWishes") ->
 def _with_output_folder(app: "App", folder: Path) -> "App":
     """Return the app with another output folder, and with its database unless --db is typed beside it."""
     own = str(folder / DATABASE_NAME)
-    is_typed = click.get_current_context().get_parameter_source("db") is ParameterSource.COMMANDLINE
     is_another = folder.resolve() != app.output_folder.resolve()
-    database = own if is_another and not is_typed else app.database
+    database = own if is_another and not is_typed("db") else app.database
     if Path(database) != Path(own):
         note(f"the database {mask_password(database)} is read, not that of {folder}", app)
     return replace(app, output_folder=folder, database=database)

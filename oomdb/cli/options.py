@@ -203,6 +203,11 @@ def command(name: str, **attrs: Any) -> Callable[[Callable[..., Any]], Command]:
     return click.command(name, cls=Command, **attrs)
 
 
+def is_typed(name: str) -> bool:
+    """Tell whether an option of the command that runs was given on its command line."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
 def option(*declarations: str, **attrs: Any) -> Callable[[_Function], _Function]:
     """Add an `Option` to a command; `attrs` are click's."""
     return click.option(*declarations, cls=Option, **attrs)

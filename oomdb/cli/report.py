@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
-from click.core import ParameterSource
 
 from oomdb.cli.export_output import show_export_result, show_selection
-from oomdb.cli.options import command, filter_options, option, pass_app
+from oomdb.cli.options import command, filter_options, is_typed, option, pass_app
 from oomdb.cli.output import write
 from oomdb.cli.owner_options import owner_options
 from oomdb.cli.report_from_dir import choose_formats, open_imported_folder, show_summary
@@ -88,7 +87,7 @@ def report_command(
     With --from-dir the summary of the latest run's workloads over all runs of DIR is printed too; its lines end with
     owners where -c or --codeowners-repo says where to find them.
     """
-    if owners.folder is not None and from_dir is None and _is_typed("codeowners_dir"):
+    if owners.folder is not None and from_dir is None and is_typed("codeowners_dir"):
         raise UsageError("-c is for the summary of --from-dir; `oomdb summary -c DIR` shows that of the database.")
     if from_dir is not None and (to_stdout or filters.run not in (None, "latest")):
         raise UsageError("--from-dir reports the latest run of DIR into DIR: leave --run and --stdout out.")
@@ -96,7 +95,7 @@ def report_command(
     named = (DEFAULT_FORMATS if name == _ALL else (name,) for name in formats)
     chosen = tuple(dict.fromkeys(chain.from_iterable(named)))
     if from_dir is not None:
-        chosen = choose_formats(formats if _is_typed("formats") else (), others=chosen)
+        chosen = choose_formats(formats if is_typed("formats") else (), others=chosen)
     if to_stdout:
         if "pdf" in chosen:
             raise UsageError("--stdout prints texts, and a PDF is none: leave --stdout out.")
@@ -153,10 +152,6 @@ def _write(
 def _open_page(page: Path) -> None:
     if not webbrowser.open(page.absolute().as_uri()):
         raise OomdbError(f"No program was found that opens {page}; open it in a browser yourself.")
-
-
-def _is_typed(name: str) -> bool:
-    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _open_existing(app: "App") -> Store:

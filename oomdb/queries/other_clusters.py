@@ -9,17 +9,18 @@ from oomdb.model import Finding
 from oomdb.store.dialect import texts_in
 from oomdb.store.folding import KILL, LOOP, identity_prefix, pod_key
 from oomdb.store.schema import occurrences
+from oomdb.store.stored import has_prefix
 
 
 def count_pods_of_other_clusters(conn: Connection, cluster: str, scanned: Iterable[Finding]) -> dict[str, int]:
     """Return of how many of a scan's pods kills and loops are stored as those of other clusters, by their names."""
     keys = {(pod_key(cluster, it), it.container) for it in scanned}
     prefix = texts_in("prefixes")
-    # an identity is its prefix and as many hex digits again: all lie between the prefix and the prefix and 'g'
-    of_container = occurrences.c.identity.between(prefix.c.value, prefix.c.value + "g")
     counts = (
         select(occurrences.c.cluster, func.count(occurrences.c.pod_uid.distinct()))
-        .select_from(prefix.outerjoin(occurrences, of_container))  # whose order is fixed, as in store.stored
+        .select_from(
+            prefix.outerjoin(occurrences, has_prefix(prefix.c.value))
+        )  # in this order, as in store.stored
         .where(occurrences.c.cluster != cluster)
         .group_by(occurrences.c.cluster)
     )

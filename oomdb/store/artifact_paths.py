@@ -63,9 +63,7 @@ def repair_artifacts(store: Store, found: Mapping[str, FoundArtifact]) -> int:
             )
             if status == "error":
                 continue
-            of_pod = and_(*(findings.c[name] == row._mapping[name] for name in _POD))
-            shown = update(findings).where(of_pod, findings.c.artifacts_from.is_(None))
-            conn.execute(shown.values(artifacts_from=row.run_id))
+            _show(conn, *(row._mapping[name] for name in _POD))
     return repaired
 
 
@@ -80,9 +78,7 @@ def add_artifacts(conn: Connection, run_id: int, found: Iterable[tuple[str, Arti
     ]
     put_artifacts(conn, run_id, added)
     for cluster, it in added:
-        of_pod = {"run_id": run_id, "cluster": cluster, "namespace": it.namespace, "pod": it.pod, "pod_uid": it.pod_uid}
-        shown = update(findings).where(*(findings.c[name] == value for name, value in of_pod.items()))
-        conn.execute(shown.where(findings.c.artifacts_from.is_(None)).values(artifacts_from=run_id))
+        _show(conn, run_id, cluster, it.namespace, it.pod, it.pod_uid)
     return len(added)
 
 
@@ -93,6 +89,13 @@ def note_rewritten(store: Store, old: str, new: str) -> None:
             same = {name: value for name, value in row._mapping.items() if name != "id"}
             statement = upsert(import_files).on_conflict_do_nothing(index_elements=["sha256", "run_at"])
             conn.execute(statement, same | {"sha256": new})
+
+
+def _show(conn: Connection, run_id: int, *pod: str) -> None:
+    """Let the findings that a run has of a pod show the run's artifacts, where they show none."""
+    of_pod = (findings.c[name] == value for name, value in zip(_POD, (run_id, *pod), strict=True))
+    shown = update(findings).where(*of_pod, findings.c.artifacts_from.is_(None))
+    conn.execute(shown.values(artifacts_from=run_id))
 
 
 def _path_in(message: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, or_, select
 
 from oomdb.model import Finding
 from oomdb.store.database import Store
@@ -30,6 +30,12 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # no kill is older
 _CHUNK = 200  # values in one IN: far below SQLite's limit (999 before 3.32)
 
 
+def has_prefix(prefix: ColumnElement[str]) -> ColumnElement[bool]:
+    """Build 'the occurrence is of the container whose identities begin so': the unique index finds it."""
+    # an identity is its prefix and as many hex digits again: all lie between the prefix and the prefix and 'g'
+    return occurrences.c.identity.between(prefix, prefix + "g")
+
+
 def _build_stored() -> Select[Any]:
     """Build the query of the occurrences of some containers: all loops, the kills of the time, and those told of."""
     identity, prefix = occurrences.c.identity, texts_in("prefixes")
@@ -38,11 +44,9 @@ def _build_stored() -> Select[Any]:
         occurrences.c.occurred_at >= bindparam("earliest"),
         identity.in_(select(texts_in("told").c.value)),
     )
-    # an identity is its prefix and as many hex digits again: all lie between the prefix and the prefix and 'g'
-    of_container = identity.between(prefix.c.value, prefix.c.value + "g")
     # an outer join, whose order is fixed: ANALYZE can make SQLite go through all occurrences first. It has a row of
     # NULLs for a container of which nothing is stored
-    joined = prefix.outerjoin(occurrences, and_(of_container, wanted))
+    joined = prefix.outerjoin(occurrences, and_(has_prefix(prefix.c.value), wanted))
     return select(*(occurrences.c[field.name] for field in fields(Occurrence))).select_from(joined)
 
 

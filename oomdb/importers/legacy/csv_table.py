@@ -59,10 +59,8 @@ def parse_table(data: bytes) -> LegacyTable:
         ImportFileError: with the line and the reason, where it is no table of the legacy script, or breaks off.
     """
     table = _Table(data)
-    width = table.width
-    pick = itemgetter(
-        *(table.columns.get(name, width) for name in _COLUMNS)
-    )  # a missing one is the '' behind the cells
+    # a missing column is the '' behind the cells
+    pick = itemgetter(*(table.columns.get(name, table.width) for name in _COLUMNS))
     rows: list[LegacyRow] = []
     bad_rows: list[BadRow] = []
     for line, cells in table.iter_lines():

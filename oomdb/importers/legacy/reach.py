@@ -1,6 +1,5 @@
 """What the JSON beside a CSV adds: which clusters were reached, also those with nothing to tell."""
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +8,7 @@ import msgspec
 
 from oomdb.errors import ImportFileError
 from oomdb.importers.legacy.reading import read_file
+from oomdb.importers.legacy.rows import parse_told_instant
 
 _METADATA = "_metadata"
 
@@ -16,7 +16,7 @@ _METADATA = "_metadata"
 class _Metadata(msgspec.Struct, frozen=True):
     time_range: str = ""
     run: int | None = None  # of a database, in what oomdb exports
-    started_at: datetime | None = None
+    started_at: str = ""
 
 
 _DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -41,12 +41,12 @@ def read_reach(path: Path) -> LegacyReach:
     Raises:
         ImportFileError: if it cannot be read, or is not what the legacy script wrote.
     """
-    data = read_file(path).data
+    read = read_file(path)
     try:
-        parts = _DECODER.decode(data)
+        parts = _DECODER.decode(read.data)
         metadata = msgspec.json.decode(parts.pop(_METADATA, msgspec.Raw(b"{}")), type=_Metadata)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as err:
         raise ImportFileError(f"{path.name} is not the JSON of a run ({err})") from err
-    exported_run_at = metadata.started_at if metadata.run is not None else None
+    exported_run_at = parse_told_instant(metadata.started_at) if metadata.run is not None else None
     clusters = frozenset(name.strip() for name in parts if name.strip())
-    return LegacyReach(clusters, metadata.time_range.strip(), hashlib.sha256(data).hexdigest(), exported_run_at)
+    return LegacyReach(clusters, metadata.time_range.strip(), read.sha256, exported_run_at)

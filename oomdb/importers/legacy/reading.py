@@ -1,5 +1,6 @@
 """Reading a file that somebody else wrote, and may be writing still."""
 
+import hashlib
 import os
 import stat
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ class ReadFile:
     """
 
     data: bytes
+    sha256: str
     modified_at: datetime
     state: FileState
 
@@ -68,7 +70,7 @@ def _read(descriptor: int, limit_bytes: int) -> ReadFile:
         raise ImportFileError("changed while it was read: import it again when its writer is done.")
     # in whole seconds, as times are stored: else it would not be known again by them
     modified_at = datetime.fromtimestamp(int(min(max(before.st_mtime, 0), _LAST_MOMENT)), UTC)
-    return ReadFile(data, modified_at, state)
+    return ReadFile(data, hashlib.sha256(data).hexdigest(), modified_at, state)
 
 
 def _state_of(status: os.stat_result) -> FileState:

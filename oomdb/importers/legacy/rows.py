@@ -96,7 +96,7 @@ def _read_times(cell: str) -> _Times:
             undated = True
         elif word == PROMETHEUS:
             by_prometheus = True
-        elif (at := _parse_instant(word)) is not None:
+        elif (at := parse_told_instant(word)) is not None:
             instants.add(at)
         else:
             undated = True
@@ -104,7 +104,7 @@ def _read_times(cell: str) -> _Times:
     return _Times(tuple(sorted(instants)), undated or by_prometheus, tuple(unread), by_prometheus)
 
 
-def _parse_instant(word: str) -> datetime | None:
+def parse_told_instant(word: str) -> datetime | None:
     """Return the UTC instant in whole seconds; None for another form, which the legacy script copied as it was.
 
     `0001-01-01T00:00:00Z` is how Kubernetes' language writes that no time is set.

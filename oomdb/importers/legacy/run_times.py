@@ -61,9 +61,14 @@ def find_stamp(text: str, *, now: datetime) -> datetime | None:
             at = datetime.fromisoformat(stamp)
         except ValueError:
             continue
-        if not _lies_ahead(at, now):
+        if not lies_ahead(at, now):
             return at
     return None
+
+
+def lies_ahead(at: datetime, now: datetime) -> bool:
+    """Tell whether no run can have been then: further ahead than clocks differ."""
+    return at > now + _CLOCKS_DIFFER
 
 
 def find_copied(modified: Sequence[datetime]) -> set[datetime]:
@@ -87,7 +92,7 @@ def date_runs(folder: Sequence[Traces], *, now: datetime) -> list[RunTime]:
         folder: all files of the folder, in any order.
         now: no run was later: a name that lies ahead tells nothing.
     """
-    names = {it.name: its for it in folder if (its := read_name(it.name)) is not None and not _lies_ahead(its.at, now)}
+    names = {it.name: its for it in folder if (its := read_name(it.name)) is not None and not lies_ahead(its.at, now)}
     in_order = sorted((its.at, name) for name, its in names.items())
     before = {name: at for (at, _), (_, name) in pairwise(in_order)}
     is_of_next = _judge_names(folder)
@@ -95,10 +100,6 @@ def date_runs(folder: Sequence[Traces], *, now: datetime) -> list[RunTime]:
 
 
 _Judge = Callable[[Traces, datetime], bool]
-
-
-def _lies_ahead(at: datetime, now: datetime) -> bool:
-    return at > now + _CLOCKS_DIFFER
 
 
 def _date(it: Traces, named: NamedTime | None, named_before: datetime | None, is_of_next: _Judge) -> RunTime:

@@ -111,7 +111,7 @@ class _Folder:
     ) -> None:
         try:
             content = read_content(file)
-            sha256, modified_at = content.sha256, content.read.modified_at
+            sha256, modified_at = content.sha256, content.modified_at
             same = next((it for it in known.get(sha256, ()) if it.is_file(file.path, modified_at)), None)
             if same is not None and not (again and same.kind == "import"):
                 self._settle(file, same, modified_at)

@@ -1,6 +1,5 @@
 """What one file tells of its run: read once, and kept as small as it can be until its run is stored."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,16 +11,8 @@ from oomdb.importers.legacy.files import LegacyFile, leads_outside
 from oomdb.importers.legacy.reach import LegacyReach, read_reach
 from oomdb.importers.legacy.reading import FileState, ReadFile, read_file
 from oomdb.importers.legacy.rows import ReadRow, read_rows
-from oomdb.importers.legacy.run_times import find_stamp
+from oomdb.importers.legacy.run_times import find_stamp, lies_ahead
 from oomdb.store.import_folding import ImportedRow
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileContent:
-    """A file that was read, and what makes it that one."""
-
-    read: ReadFile
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +61,7 @@ class ToldRun:
         return not self.row_count and not self.bad_row_count
 
 
-def read_content(file: LegacyFile) -> FileContent:
+def read_content(file: LegacyFile) -> ReadFile:
     """Read a file.
 
     Raises:
@@ -78,11 +69,10 @@ def read_content(file: LegacyFile) -> FileContent:
     """
     if leads_outside(file.path, file.folder):
         raise ImportFileError("a symlink that leads out of its folder: name the file that it leads to.")
-    read = read_file(file.path)
-    return FileContent(read=read, sha256=hashlib.sha256(read.data).hexdigest())
+    return read_file(file.path)
 
 
-def read_run(file: LegacyFile, content: FileContent, search: ArtifactSearch, *, now: datetime) -> ToldRun:
+def read_run(file: LegacyFile, content: ReadFile, search: ArtifactSearch, *, now: datetime) -> ToldRun:
     """Return what a file tells.
 
     Args:
@@ -94,18 +84,19 @@ def read_run(file: LegacyFile, content: FileContent, search: ArtifactSearch, *, 
     Raises:
         ImportFileError: with the line and the reason, if it is no table of the legacy script.
     """
-    table = parse_table(content.read.data)
+    table = parse_table(content.data)
     shown = frozenset({row.cluster for row in table.rows})
     reach, problems = _read_reach_of(file, shown)
     read = read_rows(table.rows)
     with_artifacts, missing = _split_by_artifacts(table.rows, search)
     names = "\n".join(f"{row.description_file}\n{row.pod_log_file}" for row in table.rows)
+    exported_run_at = reach.exported_run_at if reach else None
     time_ranges = (row.time_range for row in table.rows if row.time_range)
     return ToldRun(
         file=file,
         sha256=content.sha256,
-        state=content.read.state,
-        modified_at=content.read.modified_at,
+        state=content.state,
+        modified_at=content.modified_at,
         layout=table.layout,
         rows=tuple(it.row for it in read),
         row_count=len(table.rows),
@@ -115,7 +106,7 @@ def read_run(file: LegacyFile, content: FileContent, search: ArtifactSearch, *, 
         with_artifacts=with_artifacts,
         missing_artifact_count=missing,
         json_sha256=reach.sha256 if reach else "",
-        exported_run_at=reach.exported_run_at if reach else None,
+        exported_run_at=exported_run_at if exported_run_at and not lies_ahead(exported_run_at, now) else None,
         clusters=shown | (reach.clusters if reach else frozenset()),
         notes=(*table.notes, *problems, *_iter_notes(table, read)),
     )

@@ -1,9 +1,11 @@
 """A run that is stored already is known again: by its file, by its rows, by what oomdb itself exported of it."""
 
-import os
+import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+
+import pytest
 
 from oomdb.artifacts.local import ArtifactFolder
 from oomdb.importers.legacy.run import ImportRequest
@@ -78,11 +80,25 @@ def test_a_json_that_does_not_name_the_clusters_of_its_csv_is_of_another_run(dat
     assert rows_of(database, "SELECT cluster, status FROM run_clusters") == [("a", "complete")]
 
 
-def test_an_export_that_another_database_wrote_says_itself_when_its_run_was(database: Store, tmp_path: Path) -> None:
+WRITTEN_AT = ("2026-01-15 15:00:00", "mtime")
+
+
+@pytest.mark.parametrize(
+    ("started_at", "dated"),
+    [
+        ("2026-01-10T09:00:00Z", ("2026-01-10 09:00:00", "json")),
+        ("2026-01-10T14:00:00.75+05:00", ("2026-01-10 09:00:00", "json")),
+        ("2026-01-10T09:00:00", WRITTEN_AT),  # of no zone
+        ("2062-01-10T09:00:00Z", WRITTEN_AT),
+        ("0001-01-01T00:00:00+14:00", WRITTEN_AT),
+        ("yesterday", WRITTEN_AT),
+    ],
+)
+def test_an_export_that_another_database_wrote_says_itself_when_its_run_was(
+    database: Store, tmp_path: Path, started_at: str, dated: tuple[str, str]
+) -> None:
     path = write_run(tmp_path, Row())
-    path.with_suffix(".json").write_text(
-        '{"prod-a": {}, "_metadata": {"time_range": "1d", "format": 1, "run": 7, "started_at": "2026-01-10T09:00:00Z"}}'
-    )
-    os.utime(path)
+    metadata = {"time_range": "1d", "format": 1, "run": 7, "started_at": started_at}
+    path.with_suffix(".json").write_text(json.dumps({"prod-a": {}, "_metadata": metadata}))
     import_paths(database, tmp_path)
-    assert rows_of(database, "SELECT run_at, time_evidence FROM import_files") == [("2026-01-10 09:00:00", "json")]
+    assert rows_of(database, "SELECT run_at, time_evidence FROM import_files") == [dated]
