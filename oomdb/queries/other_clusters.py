@@ -18,9 +18,7 @@ def count_pods_of_other_clusters(conn: Connection, cluster: str, scanned: Iterab
     prefix = texts_in("prefixes")
     counts = (
         select(occurrences.c.cluster, func.count(occurrences.c.pod_uid.distinct()))
-        .select_from(
-            prefix.outerjoin(occurrences, has_prefix(prefix.c.value))
-        )  # in this order, as in store.stored
+        .select_from(prefix.outerjoin(occurrences, has_prefix(prefix.c.value)))  # in this order, as in store.stored
         .where(occurrences.c.cluster != cluster)
         .group_by(occurrences.c.cluster)
     )
