@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.reports import write_hostile_report
 from tests.browser.site import serve
-from tests.browser.visits import Visit, visit
+from tests.browser.visits import Visit, visit, wait_until_quiet
 
 RUN = "window.ran = 1; alert(1); fetch('http://127.0.0.1:9/')"
 TEXTS = (
@@ -46,7 +46,7 @@ def test_nothing_runs_and_nothing_is_asked_for(hostile: Visit) -> None:
         head.click()
     page.get_by_label("Filter rows").fill("script")
     page.mouse.move(300, 300)
-    page.wait_for_load_state("networkidle")
+    wait_until_quiet(page)
     assert page.evaluate("() => window.ran") is None
     assert hostile.dialogs == []
     assert hostile.requests == [page.url]

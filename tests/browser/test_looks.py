@@ -9,7 +9,7 @@ from oomdb.reports.wishes import ReportWishes, Theme, ThemeName
 from oomdb.store.database import Store
 from tests.browser.reports import write_report
 from tests.browser.site import serve
-from tests.browser.visits import visit
+from tests.browser.visits import visit, wait_until_quiet
 
 GROUND = "() => getComputedStyle(document.body).backgroundColor"
 LIGHT, DARK = "rgb(245, 245, 245)", "rgb(21, 21, 21)"
@@ -44,7 +44,7 @@ def test_a_teams_style_sheet_is_added_and_loads_nothing(browser: Browser, fleet:
         css = f"@import url({elsewhere.url}/a.css); body {{ background: rgb(1, 2, 3) url({elsewhere.url}/b.png); }}"
         report = write_report(fleet, tmp_path, wishes=ReportWishes(theme=Theme(css=css)))
         with visit(browser, report.as_uri()) as visited:
-            visited.page.wait_for_load_state("networkidle")
+            wait_until_quiet(visited.page)
             assert visited.page.evaluate(GROUND) == "rgb(1, 2, 3)"
         assert elsewhere.asked_for == []
 

@@ -6,19 +6,19 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.reports import write_large_report
 from tests.browser.site import serve
-from tests.browser.visits import visit
+from tests.browser.visits import visit, wait_until_quiet
 
 
 def test_a_page_opens_from_a_file_and_loads_nothing_besides(browser: Browser, fleet_report: Path) -> None:
     with visit(browser, fleet_report.as_uri()) as visited:
-        visited.page.wait_for_load_state("networkidle")
+        wait_until_quiet(visited.page)
         assert visited.requests == [fleet_report.as_uri()]
         assert (visited.errors, visited.failed_requests) == ([], [])
 
 
 def test_a_page_opens_from_a_server_and_asks_it_for_nothing_besides(browser: Browser, fleet_report: Path) -> None:
     with serve(fleet_report.parent) as site, visit(browser, f"{site.url}/{fleet_report.name}") as visited:
-        visited.page.wait_for_load_state("networkidle")
+        wait_until_quiet(visited.page)
         assert visited.requests == [f"{site.url}/{fleet_report.name}"]
         assert set(site.asked_for) - {"/favicon.ico"} == {f"/{fleet_report.name}"}  # icons are the browser's own wish
         assert (visited.errors, visited.failed_requests) == ([], [])

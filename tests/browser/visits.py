@@ -19,6 +19,19 @@ class Visit:
     dialogs: list[str] = field(default_factory=list)
 
 
+def wait_until_quiet(page: Page) -> None:
+    """Wait until half a second has brought no request.
+
+    That is what Playwright's "networkidle" waits for too, by a word of the browser's that it does not always send.
+    """
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    before = -1
+    while before < len(asked):
+        before = len(asked)
+        page.wait_for_timeout(500)
+
+
 @contextmanager
 def visit(browser: Browser, url: str, **options: Any) -> Iterator[Visit]:
     """Open a page in a profile of its own; `options` are those of Playwright's `new_context`."""
